@@ -1,0 +1,240 @@
+//! Addresses and prefixes, IPv4 and IPv6 in one 16-byte form.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// An IP address in 16 bytes of network order; IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
+///
+/// The form is unambiguous because `wire` rejects IPv6 packets that carry a mapped address, which
+/// no host may put on a link. So one comparison serves both families.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(transparent)]
+pub struct Addr([u8; 16]);
+
+impl Addr {
+    /// The all-zero address; never a valid source.
+    pub const UNSPECIFIED: Addr = Addr([0; 16]);
+
+    /// An IPv4 address from its four bytes in network order.
+    #[inline]
+    pub const fn v4(b: [u8; 4]) -> Self {
+        Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+    }
+
+    /// An IPv6 address from its sixteen bytes in network order.
+    #[inline]
+    pub const fn v6(b: [u8; 16]) -> Self {
+        Addr(b)
+    }
+
+    /// The sixteen bytes, network order, IPv4 mapped.
+    #[inline]
+    pub const fn octets(&self) -> [u8; 16] {
+        self.0
+    }
+
+    /// The four bytes of an IPv4 address.
+    #[inline]
+    pub fn as_v4(&self) -> Option<[u8; 4]> {
+        let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = self.0 else { return None };
+        Some([a, b, c, d])
+    }
+
+    /// Whether this is an IPv4 address.
+    #[inline]
+    pub fn is_v4(&self) -> bool {
+        self.as_v4().is_some()
+    }
+
+    /// Length in bits of an address of this family: 32 or 128.
+    #[inline]
+    pub fn family_bits(&self) -> u8 {
+        if self.is_v4() { 32 } else { 128 }
+    }
+
+    /// The two 64-bit halves, big-endian, for hashing and comparison.
+    #[inline]
+    pub const fn halves(&self) -> (u64, u64) {
+        let n = u128::from_be_bytes(self.0);
+        #[allow(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+        ((n >> 64) as u64, n as u64)
+    }
+
+    /// Whether the address is multicast (224/4 or ff00::/8) or the IPv4 limited broadcast.
+    pub fn is_group(&self) -> bool {
+        match self.as_v4() {
+            Some(b) => b[0] & 0xf0 == 0xe0 || b == [255; 4],
+            None => self.0[0] == 0xff,
+        }
+    }
+
+    /// As the standard library writes it.
+    pub fn ip(&self) -> IpAddr {
+        match self.as_v4() {
+            Some(b) => IpAddr::V4(Ipv4Addr::from(b)),
+            None => IpAddr::V6(Ipv6Addr::from(self.0)),
+        }
+    }
+}
+
+impl From<IpAddr> for Addr {
+    fn from(ip: IpAddr) -> Self {
+        match ip {
+            IpAddr::V4(a) => Addr::v4(a.octets()),
+            IpAddr::V6(a) => Addr(a.octets()),
+        }
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.ip(), f)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.ip(), f)
+    }
+}
+
+impl FromStr for Addr {
+    type Err = std::net::AddrParseError;
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        s.parse::<IpAddr>().map(Addr::from)
+    }
+}
+
+/// Why a prefix was not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixError {
+    /// The part before `/` is no IP address.
+    Address,
+    /// Bits are set behind the prefix length; the network is given instead.
+    HostBits(Prefix),
+    /// The part after `/` is no number from 0 to the family's width.
+    Length,
+}
+
+impl fmt::Display for PrefixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PrefixError::Address => write!(f, "write an IP address such as 192.0.2.1 or 2001:db8::1"),
+            PrefixError::HostBits(p) => write!(f, "bits are set behind the prefix; write {p}"),
+            PrefixError::Length => {
+                write!(f, "the prefix length goes from 0 to 32 for IPv4 and to 128 for IPv6")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PrefixError {}
+
+/// A network: an address whose bits behind `len` are zero. `len` counts within the family
+/// (0–32 for IPv4, 0–128 for IPv6).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix {
+    addr: Addr,
+    len: u8,
+}
+
+impl Prefix {
+    /// The prefix of exactly one address.
+    #[inline]
+    pub fn host(addr: Addr) -> Self {
+        Prefix { addr, len: addr.family_bits() }
+    }
+
+    /// The network of `len` bits that holds `addr`; `len` beyond the family's width is the width.
+    pub fn of(addr: Addr, len: u8) -> Self {
+        let width = addr.family_bits();
+        let len = len.min(width);
+        let spare = u32::from(width - len);
+        let n = u128::from_be_bytes(addr.0);
+        let kept = if spare >= 128 { 0 } else { n >> spare << spare };
+        Prefix { addr: Addr(kept.to_be_bytes()), len }
+    }
+
+    /// The first address of the network.
+    #[inline]
+    pub fn addr(&self) -> Addr {
+        self.addr
+    }
+
+    /// Bits that are fixed, within the family.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "a prefix length, not a collection's")]
+    pub fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// Whether this is one single address.
+    pub fn is_host(&self) -> bool {
+        self.len == self.addr.family_bits()
+    }
+
+    /// Whether `addr` lies in the network. The families never mix.
+    #[inline]
+    pub fn contains(&self, addr: Addr) -> bool {
+        addr.is_v4() == self.addr.is_v4() && Prefix::of(addr, self.len).addr == self.addr
+    }
+
+    /// Whether the two networks share an address: then one lies within the other.
+    pub fn overlaps(&self, other: &Prefix) -> bool {
+        self.contains(other.addr) || other.contains(self.addr)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_host() { write!(f, "{}", self.addr) } else { write!(f, "{}/{}", self.addr, self.len) }
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    /// `ADDRESS` or `ADDRESS/LENGTH`; host bits behind the prefix are an error that names the fix.
+    fn from_str(s: &str) -> Result<Self, PrefixError> {
+        let (address, length) = s.split_once('/').map_or((s, None), |(a, l)| (a, Some(l)));
+        let addr: Addr = address.parse().map_err(|_| PrefixError::Address)?;
+        let Some(length) = length else { return Ok(Prefix::host(addr)) };
+        let len: u8 = length.parse().map_err(|_| PrefixError::Length)?;
+        if len > addr.family_bits() || length.starts_with('+') {
+            return Err(PrefixError::Length);
+        }
+        let prefix = Prefix::of(addr, len);
+        if prefix.addr == addr { Ok(prefix) } else { Err(PrefixError::HostBits(prefix)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_do_not_mix() {
+        let all4: Prefix = "0.0.0.0/0".parse().expect("a prefix");
+        let all6: Prefix = "::/0".parse().expect("a prefix");
+        let v4: Addr = "192.0.2.1".parse().expect("an address");
+        let v6: Addr = "2001:db8::1".parse().expect("an address");
+        assert!(all4.contains(v4) && !all4.contains(v6));
+        assert!(all6.contains(v6) && !all6.contains(v4));
+        assert!(!all4.overlaps(&all6));
+    }
+
+    #[test]
+    fn host_bits_are_named() {
+        let e = "10.1.2.3/8".parse::<Prefix>().expect_err("host bits are set");
+        assert_eq!(e, PrefixError::HostBits("10.0.0.0/8".parse().expect("a prefix")));
+        assert_eq!("10.0.0.0/33".parse::<Prefix>(), Err(PrefixError::Length));
+        assert_eq!("10.0.0.0/+8".parse::<Prefix>(), Err(PrefixError::Length));
+    }
+}
