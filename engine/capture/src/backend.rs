@@ -1,0 +1,6 @@
+//! The backends, one file each. They share nothing but the trait.
+
+pub mod af_packet;
+pub mod af_xdp;
+pub mod memory;
+pub mod pcap;

@@ -1,0 +1,1 @@
+//! AF_XDP: rings of our own over one memory area per segment.
