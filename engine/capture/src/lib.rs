@@ -22,6 +22,7 @@ use std::time::Duration;
 use portcullis_types::{DropReason, PortSide, Tick};
 
 pub mod backend;
+pub mod doctor;
 mod error;
 pub mod kernel;
 pub mod offload;
@@ -133,6 +134,8 @@ pub struct RxFrame {
     pub slot: Slot,
     /// The port it came in by.
     pub side: PortSide,
+    /// What it begins with. Live, the source's own [`FrameSource::link`]; a capture may mix kinds.
+    pub link: LinkKind,
     /// Bytes that are there.
     pub len: u32,
     /// Bytes that it had on the wire; more than `len` where a capture was cut short.
@@ -161,7 +164,7 @@ pub enum Received {
 /// It owns its frames until each slot is given back exactly once. Nothing here blocks except
 /// [`FrameSource::wait`], and nothing allocates per frame once the burst vector has grown.
 pub trait FrameSource {
-    /// What each frame begins with.
+    /// What frames begin with; where a capture mixes kinds, that of its latest frame.
     fn link(&self) -> LinkKind;
 
     /// Appends at most `max` frames to `burst`.
