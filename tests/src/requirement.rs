@@ -1,0 +1,80 @@
+//! What a test needs of the machine, and the one rule for what happens where it is missing.
+//!
+//! On a developer's machine a test that cannot run says so in one line and passes; under `CI=true`
+//! the same is a failure, so that nothing is skipped for ever.
+
+use std::path::{Path, PathBuf};
+
+use crate::command;
+
+/// Whether the test may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Everything is there.
+    Ready,
+    /// Something is missing; a line was printed. The test returns at once.
+    Skip,
+}
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate stands in a folder")
+}
+
+/// The folder that `scripts/build` fills: `bin/`, `plugins/`, `rules/`, `etc/`.
+#[must_use]
+pub fn distribution() -> PathBuf {
+    std::env::var_os("PORTCULLIS_DIST")
+        .map_or_else(|| repository().join("target/dist"), PathBuf::from)
+}
+
+/// The engine under test: `$PORTCULLIS_BIN`, or the one that `scripts/build` made.
+#[must_use]
+pub fn engine_binary() -> PathBuf {
+    std::env::var_os("PORTCULLIS_BIN")
+        .map_or_else(|| distribution().join("bin/portcullis"), PathBuf::from)
+}
+
+/// Whether namespaces can be made here.
+#[must_use]
+pub fn lab() -> Readiness {
+    if !rustix::process::geteuid().is_root() {
+        return missing("not root: run the tests as root, they keep to namespaces of their own");
+    }
+    for program in ["ip", "tc", "ethtool", "clang", "tcpdump", "ping", "curl", "nmap", "hping3"] {
+        if !command::is_installed(program) {
+            return missing(&format!("no `{program}`: run scripts/setup"));
+        }
+    }
+    Readiness::Ready
+}
+
+/// Whether namespaces can be made and there is an engine to put in one.
+#[must_use]
+pub fn lab_and_engine() -> Readiness {
+    if lab() == Readiness::Skip { Readiness::Skip } else { engine() }
+}
+
+/// Whether there is an engine.
+#[must_use]
+pub fn engine() -> Readiness {
+    let binary = engine_binary();
+    if binary.is_file() {
+        return Readiness::Ready;
+    }
+    missing(&format!("no engine at {}: run scripts/build", binary.display()))
+}
+
+/// Says what is missing; panics where nothing may be (`CI=true`).
+pub fn missing(what: &str) -> Readiness {
+    assert!(!must_be_complete(), "needed for the tests: {what}");
+    println!("skipped: {what}");
+    Readiness::Skip
+}
+
+/// Whether a missing requirement is a failure.
+#[must_use]
+pub fn must_be_complete() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}

@@ -1,0 +1,241 @@
+//! Traffic: honest requests, scans and attacks by the tools that people use, each bounded in time
+//! and count, and a paced UDP stream whose every datagram is accounted for.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::command::Finished;
+use crate::lab::{DEVICE, Host, Lab, Side, WIRE};
+use crate::service;
+
+/// The limit of one request that is expected to work.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+/// The limit of one tool's run.
+const TOOL_LIMIT: Duration = Duration::from_secs(60);
+
+/// An address as a URL has it.
+fn in_url(target: IpAddr) -> String {
+    match target {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Whether the web server at `target` gives its page within `limit`.
+#[must_use]
+pub fn fetches_within(host: &Host, target: IpAddr, limit: Duration) -> bool {
+    let seconds = format!("{:.3}", limit.as_secs_f64());
+    let url = format!("http://{}/", in_url(target));
+    let words = ["curl", "-s", "-g", "--noproxy", "*", "--max-time", &seconds, &url];
+    host.run(&words, limit + Duration::from_secs(2)).stdout == service::PAGE
+}
+
+/// Whether the web server at `target` gives its page.
+#[must_use]
+pub fn fetches(host: &Host, target: IpAddr) -> bool {
+    fetches_within(host, target, REQUEST_LIMIT)
+}
+
+/// Fetches a path and gives back everything curl says.
+#[must_use]
+pub fn curl(host: &Host, target: IpAddr, path: &str) -> Finished {
+    let url = format!("http://{}/{path}", in_url(target));
+    host.run(&["curl", "-s", "-g", "-S", "--noproxy", "*", "--max-time", "20", &url], TOOL_LIMIT)
+}
+
+/// Whether the UDP echo service at `target` sends one datagram back.
+#[must_use]
+pub fn echoes(host: &Host, target: IpAddr) -> bool {
+    let word = "a datagram and its echo";
+    host.namespace
+        .within(move || {
+            let local: SocketAddr = match target {
+                IpAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                IpAddr::V6(_) => ([0_u16; 8], 0).into(),
+            };
+            let socket = UdpSocket::bind(local).ok()?;
+            socket.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+            socket.send_to(word.as_bytes(), (target, 7)).ok()?;
+            let mut buffer = [0_u8; 64];
+            let len = socket.recv(&mut buffer).ok()?;
+            Some(buffer.get(..len)? == word.as_bytes())
+        })
+        .join()
+        .expect("the echo thread does not panic")
+        .unwrap_or(false)
+}
+
+/// Whether `target` answers `limit` seconds of ARP requests.
+#[must_use]
+pub fn arp_answers(host: &Host, target: IpAddr) -> bool {
+    let target = target.to_string();
+    host.run(&["arping", "-q", "-c", "1", "-w", "2", "-I", DEVICE, &target], REQUEST_LIMIT)
+        .succeeded()
+}
+
+/// An nmap run: `kind` is its scan option (`-sS`, `-sT`, `-sF`, …), `ports` as nmap writes them.
+#[must_use]
+pub fn nmap(host: &Host, kind: &str, ports: &str, targets: &str) -> Finished {
+    let mut words = vec!["nmap", "-n", "-Pn", "-T4", "--max-retries", "1", "--host-timeout", "40s"];
+    words.extend([kind, "-p", ports]);
+    words.extend(targets.split_whitespace());
+    host.run(&words, TOOL_LIMIT)
+}
+
+/// A host sweep by nmap: ICMP echo, no ports.
+#[must_use]
+pub fn nmap_sweep(host: &Host, targets: &str) -> Finished {
+    let words = ["nmap", "-n", "-sn", "-PE", "--disable-arp-ping", "--max-retries", "1", targets];
+    host.run(&words, TOOL_LIMIT)
+}
+
+/// An hping3 run of at most `count` packets.
+#[must_use]
+pub fn hping(host: &Host, options: &[&str], count: u32, target: IpAddr) -> Finished {
+    let (count, target) = (count.to_string(), target.to_string());
+    let words = [&["hping3", "-n", "-q", "-c", &count][..], options, &[&target]].concat();
+    host.run(&words, TOOL_LIMIT)
+}
+
+/// Scapy in one expression: `packets` is Python that makes a packet or a list of layer-3 packets.
+#[must_use]
+pub fn scapy(host: &Host, packets: &str) -> Finished {
+    let program = format!(
+        "from scapy.all import *\nconf.verb=0\nconf.iface={device:?}\nsend({packets})\n",
+        device = DEVICE
+    );
+    host.run(&["/usr/bin/python3", "-c", &program], TOOL_LIMIT)
+}
+
+/// A few bad log-ins over SSH by hydra.
+#[must_use]
+pub fn guess_ssh(host: &Host, target: IpAddr, passwords: &Path) -> Finished {
+    let passwords = passwords.to_string_lossy();
+    let url = format!("ssh://{target}");
+    host.run(&["hydra", "-I", "-t", "4", "-l", "root", "-P", &passwords, &url], TOOL_LIMIT)
+}
+
+/// Puts the frames of a capture on a side's wire, as they are, at `per_second`.
+#[must_use]
+pub fn replay(lab: &Lab, side: Side, capture: &Path, per_second: u32) -> Finished {
+    let (capture, rate) = (capture.to_string_lossy(), format!("--pps={per_second}"));
+    lab.bridge(side).run(&["tcpreplay", "-q", "-i", WIRE, &rate, &capture], TOOL_LIMIT)
+}
+
+/// A TCP transfer of `seconds` by iperf3 over `streams` connections.
+#[must_use]
+pub fn iperf(host: &Host, target: IpAddr, seconds: u32, streams: u32) -> Finished {
+    let (target, seconds, streams) = (target.to_string(), seconds.to_string(), streams.to_string());
+    let words = ["iperf3", "-J", "-c", &target, "-t", &seconds, "-P", &streams];
+    host.run(&words, TOOL_LIMIT)
+}
+
+/// What became of a UDP stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// Datagrams that the sender's kernel took.
+    pub sent: u64,
+    /// Different datagrams that arrived.
+    pub received: u64,
+    /// Datagrams that arrived more than once.
+    pub repeated: u64,
+}
+
+/// A numbered, paced UDP stream from one host to another, until [`UdpStream::finish`].
+#[derive(Debug)]
+pub struct UdpStream {
+    is_over: Arc<AtomicBool>,
+    sender: std::thread::JoinHandle<u64>,
+    receiver: std::thread::JoinHandle<(u64, u64)>,
+}
+
+/// The stream's port.
+const STREAM_PORT: u16 = 9099;
+/// Room in the receiver's socket for 100 ms of the fastest stream, so that what is missing was
+/// lost on the way.
+const STREAM_BUFFER_LEN: usize = 32 << 20;
+/// Bytes in a datagram: with the headers the smallest Ethernet frame plus a number.
+const STREAM_DATAGRAM_LEN: usize = 26;
+
+impl UdpStream {
+    /// Starts sending `per_second` datagrams from `from` to `to`, over IPv4.
+    #[must_use]
+    pub fn start(from: &Host, to: &Host, per_second: u32) -> UdpStream {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let target = SocketAddr::from((to.plan.v4, STREAM_PORT));
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let receiver = to.namespace.within(move || {
+            let socket = UdpSocket::bind(target).expect("the stream's port is free");
+            rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, STREAM_BUFFER_LEN)
+                .expect("root may set a large buffer");
+            let _ = ready.send(());
+            receive_numbers(&socket)
+        });
+        is_ready.recv_timeout(REQUEST_LIMIT).expect("the receiver starts");
+        let flag = Arc::clone(&is_over);
+        let sender = from.namespace.within(move || {
+            let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
+            let sent = send_numbers(&socket, target, per_second, &flag);
+            // The end is told many times, slowly: one of them arrives, even through a lossy gate.
+            for _ in 0..20 {
+                std::thread::sleep(Duration::from_millis(20));
+                let _ = socket.send_to(&[0; 8], target);
+            }
+            sent
+        });
+        UdpStream { is_over, sender, receiver }
+    }
+
+    /// Stops sending, waits for what is on its way, and counts.
+    #[must_use]
+    pub fn finish(self) -> Delivery {
+        self.is_over.store(true, Ordering::Relaxed);
+        let sent = self.sender.join().expect("the sending thread does not panic");
+        let (received, repeated) = self.receiver.join().expect("the receiver does not panic");
+        Delivery { sent, received, repeated }
+    }
+}
+
+/// Sends 1, 2, 3, … in bursts of a millisecond; how many the kernel took.
+fn send_numbers(
+    socket: &UdpSocket,
+    target: SocketAddr,
+    per_second: u32,
+    is_over: &AtomicBool,
+) -> u64 {
+    let started = Instant::now();
+    let mut sent = 0_u64;
+    while !is_over.load(Ordering::Relaxed) {
+        let due = started.elapsed().as_micros() * u128::from(per_second) / 1_000_000;
+        while u128::from(sent) < due {
+            let mut datagram = [0_u8; STREAM_DATAGRAM_LEN];
+            datagram[..8].copy_from_slice(&(sent + 1).to_be_bytes());
+            if socket.send_to(&datagram, target).is_err() {
+                break;
+            }
+            sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    sent
+}
+
+/// Counts different and repeated numbers until the number 0 arrives, or nothing for five seconds.
+fn receive_numbers(socket: &UdpSocket) -> (u64, u64) {
+    socket.set_read_timeout(Some(REQUEST_LIMIT)).expect("a time-out can be set");
+    let mut seen = std::collections::HashSet::new();
+    let mut repeated = 0;
+    let mut buffer = [0_u8; 2048];
+    while let Ok(len) = socket.recv(&mut buffer) {
+        let Some(&number) = buffer[..len].first_chunk::<8>() else { continue };
+        match u64::from_be_bytes(number) {
+            0 => break,
+            number if !seen.insert(number) => repeated += 1,
+            _ => {}
+        }
+    }
+    (seen.len() as u64, repeated)
+}
