@@ -142,7 +142,7 @@ pub struct RxFrame {
     pub wire_len: u32,
     /// Capture time; [`Tick::ZERO`] from a live source: use the burst's `now`.
     pub at: Tick,
-    /// Its number within the source, from 1, counted over both ports.
+    /// Its number from 1: within a live source, counted over both ports; within its capture.
     pub number: u64,
 }
 

@@ -119,6 +119,9 @@ impl PcapSource {
             Ok(None) => outcome.end = CaptureEnd::Failed(NOT_A_CAPTURE.to_owned()),
             Err(error) => outcome.end = CaptureEnd::Failed(error.to_string()),
         }
+        if self.reading.is_none() {
+            self.progress.capture_ended();
+        }
         self.outcomes.push(outcome);
         true
     }
@@ -292,9 +295,7 @@ fn look_into(path: &Path) -> Result<u64, OpenError> {
     let seen = Input::open(path).and_then(|mut input| input.read(&mut head)).map_err(failed)?;
     match Format::recognise(head.get(..seen).unwrap_or_default()) {
         Some(_) => Ok(about.len()),
-        None => {
-            Err(OpenError::Form { path: path.to_owned(), what: NOT_A_CAPTURE.to_owned() })
-        }
+        None => Err(OpenError::Form { path: path.to_owned(), what: NOT_A_CAPTURE.to_owned() }),
     }
 }
 

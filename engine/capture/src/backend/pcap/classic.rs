@@ -47,10 +47,10 @@ pub(super) struct Classic {
 impl Classic {
     pub(super) fn recognise(head: &[u8]) -> Option<Classic> {
         let magic = *head.first_chunk::<4>()?;
-        let (order, magic) = [Order::Little, Order::Big]
-            .into_iter()
-            .map(|order| (order, order.word(magic)))
-            .find(|(_, m)| matches!(*m, MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETZOV))?;
+        let (order, magic) =
+            [Order::Little, Order::Big].into_iter().map(|order| (order, order.word(magic))).find(
+                |(_, m)| matches!(*m, MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETZOV),
+            )?;
         let lengths = match (order.u16_at(head, 4)?, order.u16_at(head, 6)?) {
             (2, 3) => Lengths::PerhapsSwapped,
             (543, 0) | (0 | 1, _) | (2, 0..=2) => Lengths::Swapped,
@@ -80,10 +80,8 @@ impl Classic {
             return Step::More { bytes: self.header_bytes };
         };
         let [s0, s1, s2, s3, f0, f1, f2, f3, c0, c1, c2, c3, w0, w1, w2, w3] = *header;
-        let (len, wire_len) = self.ordered(
-            self.order.word([c0, c1, c2, c3]),
-            self.order.word([w0, w1, w2, w3]),
-        );
+        let (len, wire_len) =
+            self.ordered(self.order.word([c0, c1, c2, c3]), self.order.word([w0, w1, w2, w3]));
         if len > FRAME_BYTES_MAX {
             return self.too_long(len);
         }
