@@ -1,0 +1,250 @@
+//! What a detector says. Records go straight to the output arena, so that a later fault takes
+//! back nothing.
+
+use crate::abi::{AS_MANIFEST, Done, DoneScope, NONE, Operation, PartyKind, TEXT_MAX, Verdict};
+use crate::guest::Outbox;
+use crate::host::Host;
+use crate::{Action, Addr, Confidence, Reach};
+use std::fmt::{self, Write as _};
+
+/// Who the offender or the target is. The host resolves all but the last two by the event's flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Party {
+    /// Nobody can be named, e.g. because the source is forged.
+    Nobody,
+    /// The flow's client.
+    Client,
+    /// The flow's server.
+    Server,
+    /// Who sent the packet of the event.
+    Source,
+    /// Whom the packet of the event was sent to.
+    Destination,
+    /// This address.
+    Addr(Addr),
+    /// This link-layer address.
+    Mac([u8; 6]),
+}
+
+impl Party {
+    fn record(self) -> (u8, [u8; 16]) {
+        let kind = match self {
+            Party::Nobody => PartyKind::Nobody,
+            Party::Client => PartyKind::Client,
+            Party::Server => PartyKind::Server,
+            Party::Source => PartyKind::Source,
+            Party::Destination => PartyKind::Destination,
+            Party::Addr(a) => return (PartyKind::Given.number(), a.0),
+            Party::Mac([a, b, c, d, e, f]) => {
+                let bytes = [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+                return (PartyKind::GivenMac.number(), bytes);
+            }
+        };
+        (kind.number(), [0; 16])
+    }
+}
+
+/// Where a detector's findings go, and what it may ask of the host while judging one event.
+pub struct Findings<'a> {
+    pub(crate) outbox: &'a mut Outbox,
+    pub(crate) host: Host<'a>,
+    pub(crate) slots: &'a mut [u8],
+    pub(crate) slot: (usize, usize),
+    pub(crate) event: u32,
+    pub(crate) verdicts_max: u32,
+}
+
+impl<'a> Findings<'a> {
+    /// Begins a finding by rule `sid`; everything not said is as the manifest's rule has it.
+    pub fn find(&mut self, sid: u32) -> Draft<'_, 'a> {
+        let verdict = Verdict {
+            event: self.event,
+            reach: AS_MANIFEST,
+            offender: AS_MANIFEST,
+            target: AS_MANIFEST,
+            class: AS_MANIFEST,
+            sid,
+            action: AS_MANIFEST,
+            confidence: AS_MANIFEST,
+            severity: AS_MANIFEST,
+            evidence: NONE,
+            ..bytemuck::Zeroable::zeroed()
+        };
+        Draft { verdict, out: self }
+    }
+
+    /// Not interested any more in the event's transaction, direction or flow.
+    pub fn done(&mut self, scope: DoneScope) {
+        let done = Done { event: self.event, scope: scope.number(), reserved: [0; 3] };
+        self.outbox.done(&done);
+    }
+
+    /// This plugin's slot of the event's flow: zeroed at the flow's start, `flow_state` bytes
+    /// (empty for events without a flow), kept by the host over faults and swaps.
+    #[inline]
+    pub fn slot(&mut self) -> &mut [u8] {
+        let (at, len) = self.slot;
+        self.slots.get_mut(at..at + len).unwrap_or(&mut [])
+    }
+
+    /// Counts `key` in `table` and answers how often it was counted within the window, all workers
+    /// together. Negative answers are in [`crate::code`]. Capability `count`; keys up to 64 bytes.
+    pub fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32 {
+        self.host.count(table, key, window_ms)
+    }
+
+    /// Whether the bit of `key` in `table` is set. Capability `bit`.
+    pub fn bit(&mut self, table: u32, key: &[u8]) -> bool {
+        self.host.bit(table, key, Operation::Test) == 1
+    }
+
+    /// Sets the bit of `key` and answers whether it was set before. Capability `bit`.
+    pub fn set_bit(&mut self, table: u32, key: &[u8]) -> bool {
+        self.host.bit(table, key, Operation::Set) == 1
+    }
+
+    /// Clears the bit of `key` and answers whether it was set before. Capability `bit`.
+    pub fn clear_bit(&mut self, table: u32, key: &[u8]) -> bool {
+        self.host.bit(table, key, Operation::Clear) == 1
+    }
+
+    /// Writes to the engine's log (0 error … 4 trace), at most 256 bytes, limited per second.
+    /// Capability `log`.
+    pub fn log(&mut self, level: u32, text: fmt::Arguments<'_>) {
+        let mut line = Line::default();
+        let _ = line.write_fmt(text);
+        self.host.log(level, line.as_str());
+    }
+
+    /// Adds to the manifest's metric of that index. Capability `metric`.
+    pub fn metric(&mut self, index: u32, value: i64) {
+        self.host.metric(index, value);
+    }
+
+    /// A random number from the host's seed. Capability `random`.
+    pub fn random(&mut self) -> u64 {
+        self.host.random()
+    }
+
+    pub(crate) fn turn_to(&mut self, index: u32, slot: (usize, usize)) {
+        self.event = index;
+        self.slot = slot;
+    }
+}
+
+/// A finding being written. It counts once it is sent.
+#[must_use = "call .send()"]
+pub struct Draft<'f, 'a> {
+    verdict: Verdict,
+    out: &'f mut Findings<'a>,
+}
+
+impl Draft<'_, '_> {
+    /// Who did it.
+    pub fn offender(mut self, party: Party) -> Self {
+        (self.verdict.offender, self.verdict.offender_addr) = party.record();
+        self
+    }
+
+    /// To whom.
+    pub fn target(mut self, party: Party) -> Self {
+        (self.verdict.target, self.verdict.target_addr) = party.record();
+        self
+    }
+
+    /// What to do; more than the rule's own action is cut.
+    pub fn action(mut self, action: Action) -> Self {
+        self.verdict.action = action as u8;
+        self
+    }
+
+    /// What it is about.
+    pub fn reach(mut self, reach: Reach) -> Self {
+        self.verdict.reach = reach as u8;
+        self
+    }
+
+    /// How sure; more than the rule's is cut.
+    pub fn confidence(mut self, confidence: Confidence) -> Self {
+        self.verdict.confidence = confidence as u8;
+        self
+    }
+
+    /// Seconds to block; the host caps it, and policy may have its own.
+    pub fn block_for_s(mut self, seconds: u32) -> Self {
+        self.verdict.duration_s = seconds;
+        self
+    }
+
+    /// How many things this finding sums up, e.g. ports probed.
+    pub fn counting(mut self, count: u32) -> Self {
+        self.verdict.count = count;
+        self
+    }
+
+    /// The place, at a tick or the end of input: segment and VIDs as the flow records had them.
+    pub fn at(mut self, segment: u16, vids: [u16; 3]) -> Self {
+        (self.verdict.segment, self.verdict.vids) = (segment, vids);
+        self
+    }
+
+    /// The bytes that show why: a buffer of the batch ([`crate::EventView::first_buffer`]), where,
+    /// and how many (the host takes at most 256).
+    pub fn evidence(mut self, buffer: u32, at: u32, len: u32) -> Self {
+        (self.verdict.evidence, self.verdict.evidence_at) = (buffer, at);
+        self.verdict.evidence_len = len;
+        self
+    }
+
+    /// Words for people, at most 256 bytes; call it once.
+    pub fn text(mut self, text: fmt::Arguments<'_>) -> Self {
+        let mut line = Line::default();
+        let _ = line.write_fmt(text);
+        if let Some(at) = self.out.outbox.text(line.as_str().as_bytes()) {
+            self.verdict.text_at = at;
+            self.verdict.text_len = u32::try_from(line.len).unwrap_or(0);
+        }
+        self
+    }
+
+    /// Says it.
+    pub fn send(self) {
+        let limit = self.out.verdicts_max;
+        self.out.outbox.verdict(&self.verdict, limit);
+    }
+}
+
+/// A line of at most [`TEXT_MAX`] bytes, cut at a character's border, without allocation.
+struct Line {
+    bytes: [u8; TEXT_MAX],
+    len: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { bytes: [0; TEXT_MAX], len: 0 }
+    }
+}
+
+impl Line {
+    fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let room = TEXT_MAX - self.len;
+        let mut n = s.len().min(room);
+        while !s.is_char_boundary(n) {
+            n -= 1;
+        }
+        if let (Some(to), Some(from)) =
+            (self.bytes.get_mut(self.len..self.len + n), s.as_bytes().get(..n))
+        {
+            to.copy_from_slice(from);
+            self.len += n;
+        }
+        if n == s.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}

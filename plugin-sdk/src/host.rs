@@ -1,0 +1,69 @@
+//! The host functions, from either side of the border.
+//!
+//! In the sandbox each is an import, and one that a detector does not use is not imported at all
+//! (hence plain functions here and no table of them). Natively they are a trait object.
+
+use crate::abi::Operation;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) struct Host<'a>(pub(crate) &'a mut dyn crate::abi::NativeHost);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Host<'_> {
+    pub(crate) fn bit(&mut self, table: u32, key: &[u8], operation: Operation) -> i32 {
+        self.0.bit(table, key, operation)
+    }
+    pub(crate) fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32 {
+        self.0.count(table, key, window_ms)
+    }
+    pub(crate) fn log(&mut self, level: u32, text: &str) -> i32 {
+        self.0.log(level, text)
+    }
+    pub(crate) fn metric(&mut self, index: u32, value: i64) -> i32 {
+        self.0.metric(index, value)
+    }
+    pub(crate) fn random(&mut self) -> u64 {
+        self.0.random()
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code, reason = "imports from the host are unsafe by the language")]
+mod imports {
+    #[link(wasm_import_module = "portcullis_1")]
+    unsafe extern "C" {
+        pub(super) fn bit(table: u32, key: *const u8, len: usize, operation: u32) -> i32;
+        pub(super) fn count(table: u32, key: *const u8, len: usize, window_ms: u32) -> i32;
+        pub(super) fn log(level: u32, text: *const u8, len: usize) -> i32;
+        pub(super) fn metric(index: u32, value: i64) -> i32;
+        pub(super) fn random() -> u64;
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+pub(crate) struct Host<'a>(pub(crate) std::marker::PhantomData<&'a mut ()>);
+
+#[cfg(target_arch = "wasm32")]
+#[allow(unsafe_code, reason = "imports from the host are unsafe by the language")]
+impl Host<'_> {
+    pub(crate) fn bit(&mut self, table: u32, key: &[u8], operation: Operation) -> i32 {
+        // SAFETY: the host reads the key during the call and keeps nothing.
+        unsafe { imports::bit(table, key.as_ptr(), key.len(), u32::from(operation.number())) }
+    }
+    pub(crate) fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32 {
+        // SAFETY: the host reads the key during the call and keeps nothing.
+        unsafe { imports::count(table, key.as_ptr(), key.len(), window_ms) }
+    }
+    pub(crate) fn log(&mut self, level: u32, text: &str) -> i32 {
+        // SAFETY: the host reads the text during the call and keeps nothing.
+        unsafe { imports::log(level, text.as_ptr(), text.len()) }
+    }
+    pub(crate) fn metric(&mut self, index: u32, value: i64) -> i32 {
+        // SAFETY: plain values.
+        unsafe { imports::metric(index, value) }
+    }
+    pub(crate) fn random(&mut self) -> u64 {
+        // SAFETY: plain values.
+        unsafe { imports::random() }
+    }
+}
