@@ -4,3 +4,6 @@ pub mod af_packet;
 pub mod af_xdp;
 pub mod memory;
 pub mod pcap;
+
+mod copied;
+pub use copied::CopiedFrame;

@@ -1,0 +1,76 @@
+//! A frame on its way to another worker, for sources whose memory the other cannot reach.
+//!
+//! AF_XDP's workers share their frame memory and lend without copying; packet sockets and tests
+//! have none to share, so the bytes travel. Buffers are used again by whoever ends up with them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use portcullis_types::PortSide;
+
+use crate::LinkKind;
+
+/// Buffers that a source keeps for the next frames; more are freed.
+const SPARES_MAX: usize = 256;
+
+/// A copied frame. Dropped, it counts as returned to the source that it came from.
+#[derive(Debug)]
+pub struct CopiedFrame {
+    pub(super) bytes: Vec<u8>,
+    pub(super) side: PortSide,
+    pub(super) link: LinkKind,
+    pub(super) home: Home,
+}
+
+/// Tells the source that lent a frame that it has been disposed of.
+#[derive(Debug)]
+pub(super) struct Home(Arc<AtomicU64>);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A source's side of lending: how many frames left, and how many of them are done with.
+#[derive(Debug, Default)]
+pub(super) struct Lendings {
+    lent: u64,
+    returned: Arc<AtomicU64>,
+    spares: Vec<Vec<u8>>,
+}
+
+impl Lendings {
+    pub(super) fn lend(&mut self, bytes: &[u8], side: PortSide, link: LinkKind) -> CopiedFrame {
+        self.lent += 1;
+        let mut buffer = self.spares.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        CopiedFrame { bytes: buffer, side, link, home: Home(Arc::clone(&self.returned)) }
+    }
+
+    /// A buffer with these bytes, for a crafted frame.
+    pub(super) fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.spares.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    /// Keeps a buffer for later.
+    pub(super) fn spare(&mut self, buffer: Vec<u8>) {
+        if self.spares.len() < SPARES_MAX {
+            self.spares.push(buffer);
+        }
+    }
+
+    /// Frames lent that came home.
+    pub(super) fn returned(&self) -> u64 {
+        self.returned.load(Ordering::Relaxed)
+    }
+
+    /// Frames lent that did not yet.
+    pub(super) fn out(&self) -> u64 {
+        self.lent.saturating_sub(self.returned())
+    }
+}
