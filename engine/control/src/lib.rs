@@ -1,0 +1,6 @@
+//! Everything about the engine that may wait: configuration, inventory, journal, control socket.
+//!
+//! This crate owns files, sockets and the words that operators use. It must never be called by the
+//! street: it builds whole values there is nothing left to ask about, and hands them over.
+
+pub mod config;

@@ -1,0 +1,186 @@
+//! `[wire]` and `[flow]`: which frames are believed, and how conversations are kept.
+
+use super::section::{Section, words};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+words! {
+    /// What is done about a wrong checksum.
+    ChecksumPolicy {
+        /// Not looked at: for ports that hand up frames before the NIC fills it in.
+        Ignore = "ignore",
+        /// An anomaly event, once per flow; the packet passes and is scanned.
+        Report = "report",
+        /// The packet is dropped: the receiver would not take it either.
+        Drop = "drop",
+    }
+}
+
+/// `[wire]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wire {
+    /// IPv4 header checksums.
+    pub checksum_ipv4: ChecksumPolicy,
+    /// TCP checksums.
+    pub checksum_tcp: ChecksumPolicy,
+    /// UDP checksums; zero over IPv4 means that there is none.
+    pub checksum_udp: ChecksumPolicy,
+    /// ICMP and ICMPv6 checksums.
+    pub checksum_icmp: ChecksumPolicy,
+    /// Malformations that are dropped in `prevent` mode, by the names that anomaly events give
+    /// them. Others are reported and pass. Which names there are is known to `wire`.
+    pub drop: Vec<String>,
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Wire {
+            checksum_ipv4: ChecksumPolicy::Drop,
+            checksum_tcp: ChecksumPolicy::Report,
+            checksum_udp: ChecksumPolicy::Report,
+            checksum_icmp: ChecksumPolicy::Report,
+            drop: Vec::new(),
+        }
+    }
+}
+
+impl Wire {
+    pub(super) fn read(mut s: Section<'_, '_>) -> Self {
+        let d = Wire::default();
+        let wire = Wire {
+            checksum_ipv4: s.word("checksum_ipv4", d.checksum_ipv4),
+            checksum_tcp: s.word("checksum_tcp", d.checksum_tcp),
+            checksum_udp: s.word("checksum_udp", d.checksum_udp),
+            checksum_icmp: s.word("checksum_icmp", d.checksum_icmp),
+            drop: s.list("drop", d.drop, reject_name),
+        };
+        s.finish();
+        wire
+    }
+}
+
+fn reject_name(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+words! {
+    /// What is done with a TCP flow whose beginning we did not see.
+    Midstream {
+        /// It is followed from where we are.
+        Accept = "accept",
+        /// It passes unread.
+        Ignore = "ignore",
+        /// It is dropped (in `prevent` mode).
+        Drop = "drop",
+    }
+}
+
+words! {
+    /// What is done with a new flow when the table is full of flows that are worth more.
+    WhenFull {
+        /// It passes unread, counted.
+        Open = "open",
+        /// It is dropped, counted (in `prevent` mode).
+        Closed = "closed",
+    }
+}
+
+words! {
+    /// What is done with overlapping fragments.
+    Overlap {
+        /// Reported, and the datagram passes.
+        Report = "report",
+        /// Reported, and the rest of the datagram is dropped (in `prevent` mode).
+        Drop = "drop",
+    }
+}
+
+/// `[flow]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Flow {
+    /// Bytes of the flow tables of all workers together.
+    pub memory: u64,
+    /// A TCP flow whose handshake is not complete.
+    pub tcp_new: Duration,
+    /// A TCP flow in use.
+    pub tcp_established: Duration,
+    /// A TCP flow that both ends closed, or one reset.
+    pub tcp_closed: Duration,
+    /// A UDP flow that nobody has answered.
+    pub udp_new: Duration,
+    /// A UDP flow with traffic both ways.
+    pub udp_established: Duration,
+    /// An ICMP exchange that nobody has answered.
+    pub icmp_new: Duration,
+    /// An ICMP exchange with traffic both ways.
+    pub icmp_established: Duration,
+    /// Any other protocol, one way.
+    pub other_new: Duration,
+    /// Any other protocol, both ways.
+    pub other_established: Duration,
+    /// What is done with a TCP flow whose beginning we did not see.
+    pub midstream: Midstream,
+    /// What is done with a new flow when the table is full.
+    pub when_full: WhenFull,
+    /// Bytes of the fragment tables of all workers together.
+    pub fragment_memory: u64,
+    /// How long a datagram's first fragment is remembered.
+    pub fragment_timeout: Duration,
+    /// What is done with overlapping fragments.
+    pub fragment_overlap: Overlap,
+    /// How long a completed handshake proves its source for other flows.
+    pub proof_window: Duration,
+}
+
+impl Default for Flow {
+    /// Timeouts as Suricata ships them, so that flow records of both compare.
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Flow {
+            memory: 256 << 20,
+            tcp_new: s(60),
+            tcp_established: s(600),
+            tcp_closed: s(10),
+            udp_new: s(30),
+            udp_established: s(300),
+            icmp_new: s(30),
+            icmp_established: s(300),
+            other_new: s(30),
+            other_established: s(300),
+            midstream: Midstream::Accept,
+            when_full: WhenFull::Open,
+            fragment_memory: 8 << 20,
+            fragment_timeout: s(30),
+            fragment_overlap: Overlap::Drop,
+            proof_window: s(300),
+        }
+    }
+}
+
+impl Flow {
+    pub(super) fn read(mut s: Section<'_, '_>) -> Self {
+        let d = Flow::default();
+        let range = || Duration::from_secs(1)..=DAY;
+        let flow = Flow {
+            memory: s.size("memory", d.memory, 1 << 20..=1 << 40),
+            tcp_new: s.duration("tcp_new", d.tcp_new, range()),
+            tcp_established: s.duration("tcp_established", d.tcp_established, range()),
+            tcp_closed: s.duration("tcp_closed", d.tcp_closed, range()),
+            udp_new: s.duration("udp_new", d.udp_new, range()),
+            udp_established: s.duration("udp_established", d.udp_established, range()),
+            icmp_new: s.duration("icmp_new", d.icmp_new, range()),
+            icmp_established: s.duration("icmp_established", d.icmp_established, range()),
+            other_new: s.duration("other_new", d.other_new, range()),
+            other_established: s.duration("other_established", d.other_established, range()),
+            midstream: s.word("midstream", d.midstream),
+            when_full: s.word("when_full", d.when_full),
+            fragment_memory: s.size("fragment_memory", d.fragment_memory, 64 << 10..=1 << 34),
+            fragment_timeout: s.duration("fragment_timeout", d.fragment_timeout, range()),
+            fragment_overlap: s.word("fragment_overlap", d.fragment_overlap),
+            proof_window: s.duration("proof_window", d.proof_window, range()),
+        };
+        s.finish();
+        flow
+    }
+}
