@@ -1,7 +1,7 @@
 //! Classic pcap files, as `tcpdump` writes and `tcpreplay` reads them.
 //!
-//! Only what the lab needs: Ethernet, the machine's byte order of the writer. It is not the engine's
-//! reader on purpose: a test must not lean on what it tries.
+//! Only what the lab needs: Ethernet, little-endian. It is not the engine's reader on purpose: a
+//! test must not lean on what it tries.
 
 use std::io::Write;
 use std::path::Path;

@@ -277,7 +277,8 @@ impl Lab {
             Side::Inside => 2,
         };
         bridge.ip(&format!(
-            "link add {plug} type veth peer name {DEVICE} netns {} address 02:00:00:00:{side:02x}:{number:02x}\n\
+            "link add {plug} type veth \
+             peer name {DEVICE} netns {} address 02:00:00:00:{side:02x}:{number:02x}\n\
              link set {plug} master br0\n\
              link set {plug} up\n",
             host.name()

@@ -14,8 +14,8 @@
 //!   honestq 10.20 ─┘
 //! ```
 //!
-//! `attacker`, `honest20`, `honest0` and `honestq` have the **same** addresses, and so have the four
-//! servers: only the tags keep them apart.
+//! `attacker`, `honest20`, `honest0` and `honestq` have the **same** addresses, and so have the
+//! four servers: only the tags keep them apart.
 //!
 //! A function here panics with a sentence when the machine refuses something that the lab needs;
 //! whatever was built is taken down while the panic unwinds, and a namespace whose owner was
