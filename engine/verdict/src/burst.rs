@@ -1,0 +1,139 @@
+//! The same-burst rule: once a frame of a burst carried an attack, later frames of the same flow or
+//! the same offender drop too, though no table knows it yet.
+
+use portcullis_types::{Addr, BlockKey, FrameIndex, SegmentId, VlanStack};
+
+/// What a verdict of this burst lays claim to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This frame alone.
+    Frame,
+    /// All later frames of this flow (index and generation in the worker's table).
+    Flow(u32, u32),
+    /// All later frames from this source at its place.
+    Offender(BlockKey),
+}
+
+/// The verdicts of one burst. Allocated at start; cleared at each burst.
+#[derive(Clone, Debug)]
+pub struct BurstVerdicts {
+    claims: Vec<(FrameIndex, Claim)>,
+    limit: usize,
+    overflows: u64,
+}
+
+impl BurstVerdicts {
+    /// Room for so many claims a burst; two per frame of the largest burst is enough for all.
+    pub fn new(limit: usize) -> Self {
+        BurstVerdicts { claims: Vec::with_capacity(limit), limit, overflows: 0 }
+    }
+
+    /// Forgets the last burst.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.claims.clear();
+    }
+
+    /// Whether nothing was claimed: the usual burst.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Claims that found no room; those hold from the next burst on, by the tables.
+    pub fn overflows(&self) -> u64 {
+        self.overflows
+    }
+
+    /// Notes a claim from this frame on. The same claim made later adds nothing.
+    pub fn note(&mut self, frame: FrameIndex, claim: Claim) {
+        let known = |(from, old): &&mut (FrameIndex, Claim)| {
+            *old == claim && (claim != Claim::Frame || *from == frame)
+        };
+        if let Some((from, _)) = self.claims.iter_mut().find(known) {
+            *from = (*from).min(frame);
+        } else if self.claims.len() < self.limit {
+            self.claims.push((frame, claim));
+        } else {
+            self.overflows += 1;
+        }
+    }
+
+    /// Whether a frame drops: it carried an attack, or came behind one in the same flow, or behind
+    /// one from the same source at the same place. `tunnel` is 0 outside of tunnels.
+    #[inline]
+    pub fn drops(&self, frame: FrameIndex, flow: Option<(u32, u32)>, from: &Whence) -> bool {
+        self.claims.iter().any(|(since, claim)| match claim {
+            Claim::Frame => *since == frame,
+            Claim::Flow(index, generation) => {
+                *since <= frame && flow == Some((*index, *generation))
+            }
+            Claim::Offender(key) => *since <= frame && from.is_held_by(key),
+        })
+    }
+}
+
+/// Where a frame comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whence {
+    /// The segment.
+    pub segment: SegmentId,
+    /// The place on it.
+    pub vlan: VlanStack,
+    /// The source address.
+    pub source: Addr,
+    /// The tunnel, 0 for none.
+    pub tunnel: u32,
+}
+
+impl Whence {
+    fn is_held_by(&self, key: &BlockKey) -> bool {
+        key.segment == self.segment
+            && key.vlan == self.vlan
+            && key.tunnel == self.tunnel
+            && key.source.contains(self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_types::Prefix;
+
+    #[test]
+    fn later_frames_of_the_flow_or_offender_drop() {
+        let source: Addr = "192.0.2.9".parse().expect("an address");
+        let at = |vid: u16| Whence {
+            segment: SegmentId(0),
+            vlan: VlanStack::from_vids(&[vid]).expect("a stack"),
+            source,
+            tunnel: 0,
+        };
+        let mut burst = BurstVerdicts::new(4);
+        let key = BlockKey {
+            segment: SegmentId(0),
+            vlan: at(10).vlan,
+            source: Prefix::host(source),
+            tunnel: 0,
+        };
+        burst.note(FrameIndex(3), Claim::Offender(key));
+        burst.note(FrameIndex(5), Claim::Flow(7, 1));
+        burst.note(FrameIndex(1), Claim::Frame);
+        assert!(!burst.drops(FrameIndex(2), None, &at(10)));
+        assert!(burst.drops(FrameIndex(3), None, &at(10)));
+        assert!(burst.drops(FrameIndex(9), None, &at(10)));
+        assert!(!burst.drops(FrameIndex(9), None, &at(20)), "another VLAN is another place");
+        assert!(!burst.drops(FrameIndex(9), None, &at(0)), "no tag is another place");
+        assert!(burst.drops(FrameIndex(6), Some((7, 1)), &at(20)));
+        assert!(!burst.drops(FrameIndex(6), Some((7, 2)), &at(20)));
+        assert!(!burst.drops(FrameIndex(4), Some((7, 1)), &at(20)));
+        assert!(burst.drops(FrameIndex(1), None, &at(20)));
+        burst.note(FrameIndex(4), Claim::Flow(7, 1));
+        assert!(burst.drops(FrameIndex(4), Some((7, 1)), &at(20)));
+        burst.note(FrameIndex(8), Claim::Frame);
+        burst.note(FrameIndex(9), Claim::Frame);
+        assert_eq!(burst.overflows(), 1);
+        burst.clear();
+        assert!(burst.is_empty() && !burst.drops(FrameIndex(9), Some((7, 1)), &at(10)));
+    }
+}
