@@ -79,11 +79,14 @@ pub mod protocol {
 #[inline]
 pub fn parse(frame: &[u8], link: LinkType, checks: Checks) -> Result<Packet, Malformed> {
     let frame = frame.get(..usize::from(u16::MAX)).unwrap_or(frame);
-    let mut packet = Packet::default();
-    match link::read(&mut packet, frame, link, checks) {
-        Ok(()) => Ok(packet),
-        Err(reject) => Err(malformed(&packet, reject)),
+    // The packet is filled in where it will be returned: a copy of it costs as much as IPv4.
+    let mut outcome = Ok(Packet::default());
+    if let Ok(packet) = &mut outcome
+        && let Err(reject) = link::read(packet, frame, link, checks)
+    {
+        outcome = Err(malformed(packet, reject));
     }
+    outcome
 }
 
 #[cold]
