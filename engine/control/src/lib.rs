@@ -4,3 +4,4 @@
 //! street: it builds whole values there is nothing left to ask about, and hands them over.
 
 pub mod config;
+pub mod journal;

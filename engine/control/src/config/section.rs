@@ -370,7 +370,7 @@ impl<'t, 'i> Section<'t, 'i> {
         let Some(table) = self.table else { return };
         for (key, _) in table.iter() {
             let word: &str = key.get_ref();
-            if self.asked.iter().any(|known| *known == word) {
+            if self.asked.contains(&word) {
                 continue;
             }
             let remedy = match nearest(word, self.asked.iter().copied()) {
