@@ -19,7 +19,7 @@ pub use finding::{
     RuleId, RuleMeta, Severity,
 };
 pub use limits::MemoryTerm;
-pub use order::{BlockKey, BlockOrder, Cause, KernelBlock, KernelKey, Origin};
+pub use order::{BlockKey, BlockOrder, Cause, KernelBlock, KernelKey, Origin, Whence};
 pub use place::{FrameIndex, PortSide, SegmentId};
 pub use time::{Clock, Tick};
 pub use vlan::{VlanId, VlanStack, VLAN_DEPTH_MAX};

@@ -17,6 +17,19 @@ pub struct BlockKey {
     pub tunnel: u32,
 }
 
+/// Where a frame comes from: what the key of a block is compared with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Whence {
+    /// The protected link.
+    pub segment: SegmentId,
+    /// The place on it.
+    pub vlan: VlanStack,
+    /// The source address.
+    pub source: Addr,
+    /// Tunnel id, 0 for none.
+    pub tunnel: u32,
+}
+
 /// Who or what made a block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
@@ -89,6 +102,15 @@ pub struct KernelBlock {
 }
 
 impl BlockKey {
+    /// Whether a frame from there is this block's.
+    #[inline]
+    pub fn holds(&self, from: &Whence) -> bool {
+        self.segment == from.segment
+            && self.vlan == from.vlan
+            && self.tunnel == from.tunnel
+            && self.source.contains(from.source)
+    }
+
     /// The kernel map's key, where the kernel program can carry this block: no tunnel, at most two
     /// VIDs, and a /32, /64 or /128.
     pub fn kernel_key(&self) -> Option<KernelKey> {

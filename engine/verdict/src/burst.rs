@@ -1,7 +1,7 @@
 //! The same-burst rule: once a frame of a burst carried an attack, later frames of the same flow or
 //! the same offender drop too, though no table knows it yet.
 
-use portcullis_types::{Addr, BlockKey, FrameIndex, SegmentId, VlanStack};
+use portcullis_types::{BlockKey, FrameIndex, Whence};
 
 /// What a verdict of this burst lays claim to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,37 +68,15 @@ impl BurstVerdicts {
             Claim::Flow(index, generation) => {
                 *since <= frame && flow == Some((*index, *generation))
             }
-            Claim::Offender(key) => *since <= frame && from.is_held_by(key),
+            Claim::Offender(key) => *since <= frame && key.holds(from),
         })
-    }
-}
-
-/// Where a frame comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whence {
-    /// The segment.
-    pub segment: SegmentId,
-    /// The place on it.
-    pub vlan: VlanStack,
-    /// The source address.
-    pub source: Addr,
-    /// The tunnel, 0 for none.
-    pub tunnel: u32,
-}
-
-impl Whence {
-    fn is_held_by(&self, key: &BlockKey) -> bool {
-        key.segment == self.segment
-            && key.vlan == self.vlan
-            && key.tunnel == self.tunnel
-            && key.source.contains(self.source)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_types::Prefix;
+    use portcullis_types::{Addr, Prefix, SegmentId, VlanStack};
 
     #[test]
     fn later_frames_of_the_flow_or_offender_drop() {

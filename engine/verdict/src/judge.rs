@@ -60,7 +60,7 @@ impl Judge {
     pub fn judge(&self, policy: &Policy, finding: &Finding, context: &Context<'_>) -> Verdict {
         let allowance = match allowance(policy, finding, context.now) {
             Ok(allowance) => allowance,
-            Err((effect, by)) => return settled(finding, effect, by),
+            Err(settled) => return settled.verdict(finding),
         };
         let mode = policy.mode(finding.facts.segment);
         let (action, withheld) = match bound(policy, finding, context, allowance.action) {
@@ -93,30 +93,42 @@ impl Judge {
     }
 }
 
-fn settled(finding: &Finding, effect: Effect, by: DecidedBy) -> Verdict {
-    let withheld =
-        (by == DecidedBy::Pass && effect == Effect::Report).then_some(Withheld::PassNotGranted);
-    Verdict { effect, would: None, withheld, class: finding.class, by, ceiling: Action::Pass }
+/// A finding that is settled before anybody's action is asked.
+#[derive(Clone, Copy, Debug)]
+enum Settled {
+    Pass,
+    PassNotGranted,
+    Silent(DecidedBy),
+}
+
+impl Settled {
+    fn verdict(self, finding: &Finding) -> Verdict {
+        let (effect, by, withheld) = match self {
+            Settled::Pass => (Effect::Pass, DecidedBy::Pass, None),
+            Settled::PassNotGranted => {
+                (Effect::Report, DecidedBy::Pass, Some(Withheld::PassNotGranted))
+            }
+            Settled::Silent(by) => (Effect::Silent, by, None),
+        };
+        let class = finding.class;
+        Verdict { effect, would: None, withheld, class, by, ceiling: Action::Pass }
+    }
 }
 
 /// Switches, rule exclusions, exclusions and ceiling. `Err` where nothing is left to decide.
-fn allowance(
-    policy: &Policy,
-    finding: &Finding,
-    now: Tick,
-) -> Result<Allowance, (Effect, DecidedBy)> {
+fn allowance(policy: &Policy, finding: &Finding, now: Tick) -> Result<Allowance, Settled> {
     let (class, rule) = (policy.class(finding.class), &finding.rule);
     if let Some(by) = switched_off(policy, finding.class, rule) {
-        return Err((Effect::Silent, by));
+        return Err(Settled::Silent(by));
     }
     if finding.action == Action::Pass || rule.action == Action::Pass {
         let granted = policy.pass.allows(finding.plugin, rule.id);
-        return Err((if granted { Effect::Pass } else { Effect::Report }, DecidedBy::Pass));
+        return Err(if granted { Settled::Pass } else { Settled::PassNotGranted });
     }
     let decided = policy.exclusions.decide(&traffic(finding), rule.id, now);
     let Some(reach) = reach(decided, class.action, class.block_for) else {
         let row = decided.map_or(0, |d| d.row);
-        return Err((Effect::Silent, DecidedBy::Exclusion(row)));
+        return Err(Settled::Silent(DecidedBy::Exclusion(row)));
     };
     let (ceiling, row) =
         policy.ceilings.of(finding.class, rule, finding.confidence, finding.severity);

@@ -26,7 +26,7 @@ mod time;
 mod verdict;
 
 pub use breaker::{Breaker, BreakerLimits, BreakerScope, Trip};
-pub use burst::{BurstVerdicts, Claim, Whence};
+pub use burst::{BurstVerdicts, Claim};
 pub use ceiling::{CeilingRow, Ceilings, Limit};
 pub use duration::{
     BLOCK_FOR_MAX, BLOCK_FOR_MIN, BlockDuration, DurationError, format_duration, parse_duration,
