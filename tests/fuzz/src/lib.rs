@@ -1,0 +1,37 @@
+//! What each target holds to be true, whatever the bytes. A target's body is one call to here.
+
+use portcullis_wire::{Checks, LinkType, PacketKind, parse};
+
+/// Every link type, with and without checksums: all offsets in order and within the frame, the
+/// rejects of a parsed packet never fatal, and an error always one.
+pub fn wire(frame: &[u8]) {
+    let links = [
+        LinkType::Ethernet,
+        LinkType::Loop,
+        LinkType::Null,
+        LinkType::LinuxSll,
+        LinkType::LinuxSll2,
+        LinkType::RawIp,
+    ];
+    for link in links {
+        for checks in [Checks::NONE, Checks::ALL] {
+            let packet = match parse(frame, link, checks) {
+                Ok(packet) => packet,
+                Err(e) => {
+                    assert!(e.reject.is_fatal());
+                    continue;
+                }
+            };
+            let end = usize::from(packet.payload_offset) + usize::from(packet.payload_len);
+            assert!(end <= frame.len());
+            assert!(packet.l3_offset <= packet.l4_offset);
+            assert!(packet.l4_offset <= packet.payload_offset);
+            assert_eq!(packet.payload(frame).len(), usize::from(packet.payload_len));
+            assert_eq!(packet.kind == PacketKind::Ip, packet.ip_version != 0);
+            assert!(packet.rejects.iter().all(|reject| !reject.is_fatal()));
+            assert!(packet.has_transport() || (packet.src_port, packet.dst_port) == (0, 0));
+            let _ = (packet.tcp_options(frame), packet.segment(frame), packet.datagram(frame));
+            let _ = (packet.payload(&[]), packet.tcp_options(&[]));
+        }
+    }
+}
