@@ -22,13 +22,20 @@ use std::time::Duration;
 use portcullis_types::{DropReason, PortSide, Tick};
 
 pub mod backend;
+pub mod bare;
 pub mod doctor;
 mod error;
+mod ethtool;
 pub mod kernel;
+mod namespace;
 pub mod offload;
+mod port;
 mod statistics;
+#[cfg(test)]
+mod veth_lab;
 
 pub use error::OpenError;
+pub use port::PortFacts;
 pub use statistics::{PortStatistics, SourceStatistics, XdpStatistics};
 
 /// What a source's frames begin with. `pipeline` maps it to the parser's own enum.
@@ -194,6 +201,13 @@ pub trait FrameSource {
 
     /// Sleeps until something arrives, at most `timeout`, in the way that [`Wait`] says.
     fn wait(&mut self, timeout: Duration);
+
+    /// Says that this worker lives at `now`, for the kernel program's heartbeat. Once per burst and
+    /// after each wait; a worker that is silent for longer than the segment's limit counts as dead
+    /// and the kernel goes on without it. Sources without a kernel program ignore it.
+    fn alive(&mut self, now: Tick) {
+        let _ = now;
+    }
 
     /// What the source and the kernel have counted since the source was opened.
     fn statistics(&mut self) -> SourceStatistics;
