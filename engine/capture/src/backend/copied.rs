@@ -41,19 +41,16 @@ pub(super) struct Lendings {
 }
 
 impl Lendings {
-    pub(super) fn lend(&mut self, bytes: &[u8], side: PortSide, link: LinkKind) -> CopiedFrame {
+    /// Sends these bytes to another worker.
+    pub(super) fn lend(&mut self, bytes: Vec<u8>, side: PortSide, link: LinkKind) -> CopiedFrame {
         self.lent += 1;
-        let mut buffer = self.spares.pop().unwrap_or_default();
-        buffer.clear();
-        buffer.extend_from_slice(bytes);
-        CopiedFrame { bytes: buffer, side, link, home: Home(Arc::clone(&self.returned)) }
+        CopiedFrame { bytes, side, link, home: Home(Arc::clone(&self.returned)) }
     }
 
-    /// A buffer with these bytes, for a crafted frame.
-    pub(super) fn buffer(&mut self, bytes: &[u8]) -> Vec<u8> {
+    /// An empty buffer, used before if there is one.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
         let mut buffer = self.spares.pop().unwrap_or_default();
         buffer.clear();
-        buffer.extend_from_slice(bytes);
         buffer
     }
 

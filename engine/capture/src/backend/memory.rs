@@ -3,7 +3,10 @@
 //! Deterministic: frames come in the order pushed, at most as many per burst as the test says, and
 //! nothing depends on a clock. It allocates freely; it must never be used for live traffic.
 
-#![allow(clippy::indexing_slicing, reason = "tables of two by port side; a test wants to hear of the rest")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "tables of two by port side; a test wants to hear of the rest"
+)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,9 +14,7 @@ use std::time::Duration;
 use portcullis_types::{DropReason, PortSide, Tick};
 
 use super::copied::{CopiedFrame, Home, Lendings};
-use crate::{
-    FrameSource, HandOver, LinkKind, Received, RxFrame, Slot, SourceId, SourceStatistics,
-};
+use crate::{FrameSource, HandOver, LinkKind, Received, RxFrame, Slot, SourceId, SourceStatistics};
 
 /// What becomes of the source when its last frame has been received.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -268,7 +269,7 @@ impl HandOver for MemorySource {
 
     fn lend(&mut self, slot: Slot, side: PortSide) -> CopiedFrame {
         let held = self.take(&slot);
-        self.lendings.lend(&held.bytes, side, held.link)
+        self.lendings.lend(held.bytes, side, held.link)
     }
 
     fn adopt(&mut self, lent: CopiedFrame) -> (Slot, PortSide) {
