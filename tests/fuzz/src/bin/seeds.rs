@@ -41,7 +41,8 @@ fn frames() -> Vec<Vec<u8>> {
         Craft::echo(a6, b6, 1, 2).payload(&[0; 56]),
         Craft::icmp(a, b, 3, 3).payload(&quoted),
         Craft::icmp(a6, b6, 1, 4).payload(&six.extension(60, &[1, 4, 0, 0, 0, 0]).datagram()),
-        Craft::ip(a, "224.0.0.22", 2).payload(&[0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 224, 0, 0, 9]),
+        Craft::ip(a, "224.0.0.22", 2)
+            .payload(&[0x22, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 224, 0, 0, 9]),
         Craft::ip(a, b, 132).payload(&[0, 7, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 3, 0, 6, 1, 2, 0, 0]),
         Craft::arp(1, a, b),
     ];
