@@ -1,0 +1,36 @@
+//! Packets to flows: two-way conversations within one segment and VLAN stack.
+//!
+//! A bounded table per worker ([`FlowTable`]), the fragments that follow their first one, what TCP
+//! numbers prove about addresses, and the table of lately proven ones that workers share
+//! ([`ProvenSources`]). It must never read a clock, know a verdict, or allocate after start.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
+)]
+
+mod admit;
+mod config;
+mod counters;
+mod ending;
+mod flow;
+mod fragments;
+mod fuzz;
+mod hash;
+mod key;
+mod proven;
+mod slab;
+mod table;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub use config::{FlowConfig, Midstream, RstAnswer, Size, Timeouts, WhenFull};
+pub use counters::FlowCounters;
+pub use flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, Tally, TcpEnd, TcpState};
+pub use fragments::FragmentLimits;
+#[doc(hidden)]
+pub use fuzz::fuzz_admit;
+pub use hash::{HashKey, lane_hash, lane_of};
+pub use proven::{PROOF_WINDOW, ProvenSources};
+pub use table::{Admission, Arrival, FlowTable, Located};

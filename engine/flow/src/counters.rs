@@ -1,0 +1,68 @@
+//! What the table counts. Per worker; `control` adds them up.
+
+/// One field per outcome. *started = live + the sum of `ended_…`* holds at all times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowCounters {
+    /// Flows begun.
+    pub started: u64,
+    /// Flows in the table now.
+    pub live: u64,
+    /// Most flows there ever were at once.
+    pub live_max: u64,
+    /// Flows that ended because nothing more came.
+    pub ended_timeout: u64,
+    /// Flows that had been closed or reset, or were followed by another between the same ends.
+    pub ended_closed: u64,
+    /// Flows that ended because the input did.
+    pub ended_shutdown: u64,
+    /// Closed flows that gave way in a full table.
+    pub evicted_spent: u64,
+    /// Unproven flows that gave way in a full table.
+    pub evicted_unproven: u64,
+    /// Answered flows that gave way in a full table.
+    pub evicted_replied: u64,
+    /// Proven flows that gave way in a full table.
+    pub evicted_proven: u64,
+    /// Packets refused because the table was full.
+    pub refused: u64,
+    /// End-of-flow records lost because nobody took them in time.
+    pub ended_lost: u64,
+    /// Flows begun without a handshake.
+    pub midstream: u64,
+    /// Flows whose client was proven.
+    pub proven: u64,
+    /// Packets of TCP that came in by the port where the other end lives; they change no state.
+    pub wrong_port: u64,
+    /// Packets that belong to no flow: ARP and what is not IP.
+    pub flowless: u64,
+    /// Fragments that followed their first one.
+    pub fragment_followed: u64,
+    /// Fragments that came before their first one and so have no flow.
+    pub fragment_early: u64,
+    /// Fragments that overlap or repeat others, or belong to a datagram condemned for that.
+    pub fragment_conflict: u64,
+    /// Datagrams forgotten to make place for others.
+    pub fragment_evicted: u64,
+    /// Datagrams forgotten because they stayed in pieces.
+    pub fragment_expired: u64,
+    /// Datagrams whose fragments were all seen.
+    pub fragment_whole: u64,
+    /// ICMP errors that belong to the flow they quote.
+    pub icmp_attached: u64,
+    /// ICMP errors that quote no known flow, or do not fit it; they are flows of their own.
+    pub icmp_stray: u64,
+    /// Times that the emergency timeouts came into force.
+    pub emergencies: u64,
+}
+
+impl FlowCounters {
+    /// Flows that gave way in a full table.
+    pub fn evicted(&self) -> u64 {
+        self.evicted_spent + self.evicted_unproven + self.evicted_replied + self.evicted_proven
+    }
+
+    /// Flows that have ended.
+    pub fn ended(&self) -> u64 {
+        self.ended_timeout + self.ended_closed + self.ended_shutdown + self.evicted()
+    }
+}

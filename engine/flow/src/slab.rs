@@ -1,0 +1,249 @@
+//! Two structures of fixed size that never allocate after start: an index from hash to slot, and
+//! lists of slots. They know nothing of what is in the slots.
+//!
+//! The index is not hashbrown's: removal leaves tombstones there, and a full table of tombstones
+//! is rehashed (a pause) or grown (an allocation). Here removal shifts the followers back.
+
+/// No slot.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// Open addressing with linear probing, at most two thirds full. An entry is the hash's low half
+/// above the slot's number plus one; 0 is empty. Eight entries share a cache line.
+#[derive(Debug)]
+pub(crate) struct Index {
+    entries: Box<[u64]>,
+    mask: usize,
+}
+
+impl Index {
+    /// Bytes that an index for `slots` slots takes.
+    pub(crate) fn bytes(slots: u32) -> u64 {
+        Self::room(slots) * 8
+    }
+
+    fn room(slots: u32) -> u64 {
+        (u64::from(slots) * 3 / 2 + 1).next_power_of_two().max(8)
+    }
+
+    pub(crate) fn new(slots: u32) -> Self {
+        let room = usize::try_from(Self::room(slots)).unwrap_or(8);
+        Index { entries: vec![0; room].into_boxed_slice(), mask: room - 1 }
+    }
+
+    #[inline]
+    fn home(&self, tag: u32) -> usize {
+        tag as usize & self.mask
+    }
+
+    #[inline]
+    fn entry(&self, at: usize) -> u64 {
+        self.entries.get(at & self.mask).copied().unwrap_or(0)
+    }
+
+    #[inline]
+    fn put(&mut self, at: usize, entry: u64) {
+        if let Some(place) = self.entries.get_mut(at & self.mask) {
+            *place = entry;
+        }
+    }
+
+    /// The first slot under `hash` that `is` accepts.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        let tag = low(hash);
+        let mut at = self.home(tag);
+        // Ends: a third of the entries are empty.
+        loop {
+            let entry = self.entry(at);
+            if entry == 0 {
+                return None;
+            }
+            if high(entry) == tag && is(low(entry) - 1) {
+                return Some(low(entry) - 1);
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds a slot, of which there are never more than the index was made for.
+    pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
+        let tag = low(hash);
+        let mut at = self.home(tag);
+        while self.entry(at) != 0 {
+            at += 1;
+        }
+        self.put(at, u64::from(tag) << 32 | u64::from(slot + 1));
+    }
+
+    /// Takes a slot out and closes the gap.
+    pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
+        let tag = low(hash);
+        let wanted = u64::from(tag) << 32 | u64::from(slot + 1);
+        let mut gap = self.home(tag);
+        while self.entry(gap) != wanted {
+            if self.entry(gap) == 0 {
+                return;
+            }
+            gap += 1;
+        }
+        let mut at = gap + 1;
+        loop {
+            let entry = self.entry(at);
+            if entry == 0 {
+                break;
+            }
+            // An entry may move back into the gap unless its home lies behind the gap.
+            let from_home = at.wrapping_sub(self.home(high(entry))) & self.mask;
+            if from_home >= (at - gap) & self.mask {
+                self.put(gap, entry);
+                gap = at;
+            }
+            at += 1;
+        }
+        self.put(gap, 0);
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+fn low(n: u64) -> u32 {
+    n as u32
+}
+
+#[inline]
+fn high(n: u64) -> u32 {
+    low(n >> 32)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    previous: u32,
+    next: u32,
+}
+
+/// Circular lists over the same slots: each slot is in at most one. The heads lie behind the slots,
+/// so that linking has no special cases.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    links: Box<[Link]>,
+    slots: u32,
+}
+
+impl Lists {
+    /// Bytes that `heads` lists over `slots` slots take.
+    pub(crate) fn bytes(slots: u32, heads: u32) -> u64 {
+        (u64::from(slots) + u64::from(heads)) * size_of::<Link>() as u64
+    }
+
+    pub(crate) fn new(slots: u32, heads: u32) -> Self {
+        let links = (0..slots + heads).map(|n| Link { previous: n, next: n }).collect();
+        Lists { links, slots }
+    }
+
+    #[inline]
+    fn link(&mut self, n: u32) -> Option<&mut Link> {
+        self.links.get_mut(n as usize)
+    }
+
+    #[inline]
+    fn next(&self, n: u32) -> u32 {
+        self.links.get(n as usize).map_or(NONE, |link| link.next)
+    }
+
+    fn join(&mut self, a: u32, b: u32) {
+        if let Some(link) = self.link(a) {
+            link.next = b;
+        }
+        if let Some(link) = self.link(b) {
+            link.previous = a;
+        }
+    }
+
+    /// The first slot of a list.
+    #[inline]
+    pub(crate) fn front(&self, head: u32) -> Option<u32> {
+        let first = self.next(self.slots + head);
+        (first < self.slots).then_some(first)
+    }
+
+    /// Puts a slot that is in no list at the end of one.
+    pub(crate) fn push_back(&mut self, head: u32, slot: u32) {
+        let head = self.slots + head;
+        let last = self.links.get(head as usize).map_or(head, |link| link.previous);
+        self.join(last, slot);
+        self.join(slot, head);
+    }
+
+    /// Puts a slot that is in no list at the start of one.
+    pub(crate) fn push_front(&mut self, head: u32, slot: u32) {
+        let head = self.slots + head;
+        let first = self.next(head);
+        self.join(slot, first);
+        self.join(head, slot);
+    }
+
+    /// Takes a slot out of whichever list it is in.
+    pub(crate) fn unlink(&mut self, slot: u32) {
+        let Some(Link { previous, next }) = self.links.get(slot as usize).copied() else { return };
+        self.join(previous, next);
+        self.join(slot, slot);
+    }
+
+    /// Takes the first slot of a list.
+    pub(crate) fn pop_front(&mut self, head: u32) -> Option<u32> {
+        let slot = self.front(head)?;
+        self.unlink(slot);
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    proptest! {
+        /// Few distinct tags, so that probe runs are long, wrap around and are broken up.
+        #[test]
+        fn index_is_a_map(steps in prop::collection::vec((0u64..24, 0u32..16, any::<bool>()), 1..400)) {
+            let mut index = Index::new(16);
+            let mut model: HashMap<u32, u64> = HashMap::new();
+            for (hash, slot, add) in steps {
+                if add && !model.contains_key(&slot) {
+                    index.insert(hash, slot);
+                    model.insert(slot, hash);
+                } else if let Some(old) = model.remove(&slot) {
+                    index.remove(old, slot);
+                }
+                for n in 0..16 {
+                    let hash = model.get(&n).copied();
+                    for h in 0..24 {
+                        prop_assert_eq!(index.find(h, |s| s == n).is_some(), hash == Some(h));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn lists_keep_order(steps in prop::collection::vec((0u32..2, 0u32..8), 1..200)) {
+            let mut lists = Lists::new(8, 2);
+            let mut model: [Vec<u32>; 2] = Default::default();
+            for (head, slot) in steps {
+                lists.unlink(slot);
+                model.iter_mut().for_each(|list| list.retain(|&s| s != slot));
+                lists.push_back(head, slot);
+                model[head as usize].push(slot);
+                for head in 0..2 {
+                    let mut seen = Vec::new();
+                    let mut at = lists.next(8 + head);
+                    while at < 8 {
+                        seen.push(at);
+                        at = lists.next(at);
+                    }
+                    prop_assert_eq!(&seen, &model[head as usize]);
+                }
+            }
+        }
+    }
+}

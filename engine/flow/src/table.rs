@@ -1,0 +1,306 @@
+//! The table: a bounded slab of flows with its index, wheel and ranks.
+//!
+//! ```text
+//!   packet ─ key ─ hash ─► index ─► slot ─► Flow          known: stamped, counted, advanced
+//!                            │
+//!                            └ nothing ─► free slot, or whoever is worth least ─► Flow begins
+//!
+//!   wheel:  slots by when they may have ended          ranks:  spent < unproven < replied < proven
+//! ```
+//!
+//! Everything is allocated at start. This file must never read a clock, nor know a verdict.
+
+use crate::config::{CLASSES, Class, FlowConfig, WhenFull};
+use crate::counters::FlowCounters;
+use crate::flow::{Changes, Direction, EndReason, Flow, FlowId, Rank, mark};
+use crate::fragments::Fragments;
+use crate::hash::HashKey;
+use crate::key::{End, FlowKey};
+use crate::slab::{Index, Lists};
+use crate::tcp::TcpPolicy;
+use crate::timers::Wheel;
+use portcullis_types::{Addr, DropReason, MemoryTerm, PortSide, SegmentId, Tick};
+use portcullis_wire::{Packet, PacketKind, RejectSet};
+
+/// Lists in the ranks: one per [`Rank`], and the free slots.
+pub(crate) const HEADS: u32 = 5;
+pub(crate) const FREE: u32 = 4;
+
+/// Ended flows that wait to be taken. A packet ends at most two.
+pub(crate) const ENDED_MAX: usize = 1024;
+
+/// An ended flow that waits to be taken.
+pub(crate) type PendingEnd = (FlowId, Flow, EndReason);
+
+/// What became of a packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// It belongs to a flow.
+    Flow {
+        /// Which.
+        id: FlowId,
+        /// Which way it goes.
+        direction: Direction,
+        /// What it changed.
+        changes: Changes,
+        /// Rejects that this flow has not reported before, the packet's own and the fragment
+        /// tracker's.
+        rejects: RejectSet,
+    },
+    /// ARP, what is not IP, and fragments that came before their first one.
+    NoFlow {
+        /// At most [`Changes::FRAGMENT_CONFLICT`].
+        changes: Changes,
+        /// All of the packet's and the fragment tracker's.
+        rejects: RejectSet,
+    },
+    /// A limit of ours: the flow could not be kept.
+    Refused(DropReason),
+}
+
+/// Where and when a packet came in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// The protected link.
+    pub segment: SegmentId,
+    /// By which of its ports.
+    pub side: PortSide,
+    /// Bytes on the wire, link header included.
+    pub frame_len: u32,
+    /// When.
+    pub now: Tick,
+}
+
+/// A packet's key and hash, computed ahead so that a burst's lookups can overlap.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    pub(crate) key: FlowKey,
+    pub(crate) hash: u64,
+    /// Where [`FlowTable::warm`] found it.
+    pub(crate) hint: u32,
+    pub(crate) end: End,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// No IP.
+    Flowless,
+    /// A fragment without ports.
+    LaterFragment,
+    /// An ICMP error: the key is that of the packet it quotes, `end` who is said to have sent it.
+    Quoted,
+    Whole,
+}
+
+/// The flows of one worker.
+#[derive(Debug)]
+pub struct FlowTable {
+    pub(crate) config: FlowConfig,
+    pub(crate) hash: HashKey,
+    pub(crate) flows: Box<[Flow]>,
+    pub(crate) index: Index,
+    pub(crate) wheel: Wheel,
+    pub(crate) ranks: Lists,
+    pub(crate) fragments: Fragments,
+    pub(crate) ended: Vec<PendingEnd>,
+    pub(crate) timeouts: [u64; CLASSES],
+    pub(crate) emergency_timeouts: [u64; CLASSES],
+    pub(crate) tcp: TcpPolicy,
+    /// Bit n: segment n has two ports, as a frame by port B has shown.
+    pub(crate) inline: Box<[u64]>,
+    pub(crate) pressure: Pressure,
+    pub(crate) counters: FlowCounters,
+}
+
+/// Whether the emergency timeouts are in force.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pressure {
+    Calm,
+    Emergency,
+}
+
+impl FlowTable {
+    /// An empty table; allocates all that it will ever use (see [`FlowConfig::memory_terms`]).
+    pub fn new(config: FlowConfig) -> Self {
+        let room = config.capacity();
+        let hash = HashKey::from_seed(config.seed);
+        let mut ranks = Lists::new(room, HEADS);
+        (0..room).for_each(|slot| ranks.push_back(FREE, slot));
+        FlowTable {
+            config,
+            hash,
+            flows: vec![Flow::default(); room as usize].into_boxed_slice(),
+            index: Index::new(room),
+            wheel: Wheel::new(room),
+            ranks,
+            fragments: Fragments::new(config.fragments, hash),
+            ended: Vec::with_capacity(ENDED_MAX),
+            timeouts: config.timeouts.table(),
+            emergency_timeouts: config.emergency.table(),
+            tcp: TcpPolicy { midstream: config.midstream, rst_answer: config.rst_answer },
+            inline: vec![0; 1024].into_boxed_slice(),
+            pressure: Pressure::Calm,
+            counters: FlowCounters::default(),
+        }
+    }
+
+    /// Finds or begins the packet's flow, counts the packet and advances the flow.
+    ///
+    /// `inside` is asked once per flow, with its client and server: which of them is protected.
+    pub fn admit(
+        &mut self,
+        segment: SegmentId,
+        side: PortSide,
+        packet: &Packet,
+        frame_len: u32,
+        now: Tick,
+        inside: impl FnOnce(Addr, Addr) -> (bool, bool),
+    ) -> Admission {
+        let located = self.locate(segment, packet);
+        self.admit_located(&located, packet, Arrival { segment, side, frame_len, now }, inside)
+    }
+
+    /// The first step of [`FlowTable::admit`]: arithmetic only.
+    #[inline]
+    pub fn locate(&self, segment: SegmentId, packet: &Packet) -> Located {
+        let kind = match (packet.kind, &packet.quoted) {
+            (PacketKind::Arp | PacketKind::Other, _) => Kind::Flowless,
+            (PacketKind::Ip, _) if !packet.has_transport() => Kind::LaterFragment,
+            // An error goes to whoever sent the packet that it quotes; others are made up.
+            (PacketKind::Ip, Some(quoted)) if quoted.src == packet.dst => {
+                let (key, end) = FlowKey::quoted(segment, packet, quoted);
+                return self.located(key, end, Kind::Quoted);
+            }
+            (PacketKind::Ip, _) => {
+                let (key, end) = FlowKey::of(segment, packet);
+                return self.located(key, end, Kind::Whole);
+            }
+        };
+        let key = FlowKey::default();
+        Located { key, hash: 0, hint: crate::slab::NONE, end: End::Low, kind }
+    }
+
+    #[inline]
+    pub(crate) fn located(&self, key: FlowKey, end: End, kind: Kind) -> Located {
+        Located { key, hash: key.hash(&self.hash), hint: crate::slab::NONE, end, kind }
+    }
+
+    /// The second step, optional: touches the index for a packet of the burst. Done for all of
+    /// them before any is admitted, the cache misses overlap.
+    #[inline]
+    pub fn warm(&self, located: &mut Located) {
+        if matches!(located.kind, Kind::Whole | Kind::Quoted) {
+            located.hint = self.find(located).unwrap_or(crate::slab::NONE);
+        }
+    }
+
+    /// The slot of a located flow.
+    #[inline]
+    pub(crate) fn find(&self, located: &Located) -> Option<u32> {
+        self.index.find(located.hash, |slot| {
+            self.flows.get(slot as usize).is_some_and(|flow| flow.key == located.key)
+        })
+    }
+
+    /// Like [`FlowTable::find`], trying the hint first: it may be stale by now.
+    #[inline]
+    pub(crate) fn find_hinted(&self, located: &Located) -> Option<u32> {
+        let hinted = self.flows.get(located.hint as usize);
+        match hinted {
+            Some(flow) if flow.has(mark::LIVE) && flow.key == located.key => Some(located.hint),
+            _ => self.find(located),
+        }
+    }
+
+    /// A flow by its id; `None` once it has ended.
+    #[inline]
+    pub fn flow(&self, id: FlowId) -> Option<&Flow> {
+        let flow = self.flows.get(id.index as usize)?;
+        (flow.generation == id.generation && flow.has(mark::LIVE)).then_some(flow)
+    }
+
+    /// A flow by its id, for what may be written.
+    #[inline]
+    pub fn flow_mut(&mut self, id: FlowId) -> Option<&mut Flow> {
+        let flow = self.flows.get_mut(id.index as usize)?;
+        (flow.generation == id.generation && flow.has(mark::LIVE)).then_some(flow)
+    }
+
+    /// Has a flow dropped from now on, until it ends: by then nothing of it has come for the
+    /// timeout of an established flow, since an end may ignore the RST. A SYN between the same
+    /// ends changes nothing before that. Says whether the flow was there.
+    pub fn terminate(&mut self, id: FlowId) -> bool {
+        let Some(flow) = self.flow_mut(id) else { return false };
+        flow.marks |= mark::TERMINATED;
+        self.relist(id.index);
+        true
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> FlowCounters {
+        let tracker = self.fragments.counters;
+        FlowCounters {
+            fragment_evicted: tracker.evicted,
+            fragment_expired: tracker.expired,
+            fragment_whole: tracker.whole,
+            ..self.counters
+        }
+    }
+
+    /// Flows in the table now.
+    pub fn len(&self) -> usize {
+        usize::try_from(self.counters.live).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.counters.live == 0
+    }
+
+    /// Flows that it can hold.
+    pub fn capacity(&self) -> u32 {
+        u32::try_from(self.flows.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What it takes, all since start.
+    pub fn memory_terms(&self) -> Vec<MemoryTerm> {
+        self.config.memory_terms()
+    }
+
+    /// When a flow ends unless another packet comes.
+    #[inline]
+    pub(crate) fn deadline(&self, flow: &Flow) -> Tick {
+        let timeout = self.timeouts.get(Class::of(flow) as usize).copied().unwrap_or(0);
+        Tick(flow.last.0.saturating_add(timeout))
+    }
+
+    /// Puts a flow into the rank that it is worth by now.
+    pub(crate) fn relist(&mut self, slot: u32) {
+        let Some(flow) = self.flows.get_mut(slot as usize) else { return };
+        let (held, worth) = (flow.rank(), flow.worth());
+        if held != worth {
+            flow.set_rank(worth);
+            self.ranks.unlink(slot);
+            self.ranks.push_back(u32::from(worth as u16), slot);
+        }
+    }
+
+    /// Makes place in a full table: whoever is worth least, and of those the oldest.
+    pub(crate) fn evict(&mut self) -> Option<u32> {
+        let spare = [Rank::Replied, Rank::Proven];
+        let spare = if self.config.when_full == WhenFull::Refuse { &[] } else { &spare[..] };
+        let ranks = [Rank::Spent, Rank::Unproven];
+        let mut ranks = ranks.iter().chain(spare);
+        let (rank, slot) =
+            ranks.find_map(|&rank| Some((rank, self.ranks.front(u32::from(rank as u16))?)))?;
+        *match rank {
+            Rank::Spent => &mut self.counters.evicted_spent,
+            Rank::Unproven => &mut self.counters.evicted_unproven,
+            Rank::Replied => &mut self.counters.evicted_replied,
+            Rank::Proven => &mut self.counters.evicted_proven,
+        } += 1;
+        self.end(slot, EndReason::Evicted);
+        self.ranks.pop_front(FREE)
+    }
+}
