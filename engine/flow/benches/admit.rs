@@ -52,7 +52,9 @@ fn known(c: &mut Criterion) {
     for flows in [1u32, 1_000, 100_000] {
         let mut table = table(200_000);
         let packets = shuffled(17, flows);
-        packets.iter().for_each(|p| drop(black_box(admit(&mut table, p, 1))));
+        packets.iter().for_each(|p| {
+            black_box(admit(&mut table, p, 1));
+        });
         let mut bursts = packets.chunks_exact(BURST).cycle();
         group.bench_function(BenchmarkId::new("one_by_one", flows), |b| {
             b.iter(|| {
@@ -88,7 +90,11 @@ fn fresh(c: &mut Criterion) {
     group.bench_function("udp_with_room", |b| {
         b.iter_batched_ref(
             || table(200_000),
-            |table| packets.iter().for_each(|p| drop(black_box(admit(table, p, 1)))),
+            |table| {
+                packets.iter().for_each(|p| {
+                    black_box(admit(table, p, 1));
+                })
+            },
             BatchSize::LargeInput,
         );
     });
@@ -104,7 +110,9 @@ fn fresh(c: &mut Criterion) {
                     n = (n + 1) % 100_000_000;
                     black_box(admit(&mut table, &packet(6, n), 1));
                 }
-                table.take_ended(&mut |id, _, _| drop(black_box(id)));
+                table.take_ended(&mut |id, _, _| {
+                    black_box(id);
+                });
             });
         });
     }

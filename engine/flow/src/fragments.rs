@@ -47,7 +47,7 @@ impl FragmentLimits {
 const RANGES_MAX: usize = 16;
 
 /// The last fragments remembered exactly, to tell a frame repeated by the link from an attack.
-const RECENT_MAX: usize = 8;
+const RECENT_MAX: u8 = 8;
 
 const AGE: u32 = 0;
 const FREE: u32 = 1;
@@ -75,7 +75,7 @@ struct Datagram {
     since: Tick,
     /// Ascending, disjoint, not touching.
     ranges: [Range; RANGES_MAX],
-    recent: [Range; RECENT_MAX],
+    recent: [Range; RECENT_MAX as usize],
     flow: Option<(FlowId, Direction)>,
     /// Its length, once its last fragment was seen; 0 before.
     length: u16,
@@ -245,7 +245,7 @@ impl Datagram {
         }
         if let Some(recent) = self.recent.get_mut(usize::from(self.recent_next)) {
             *recent = range;
-            self.recent_next = (self.recent_next + 1) % RECENT_MAX as u8;
+            self.recent_next = (self.recent_next + 1) & (RECENT_MAX - 1);
         }
         if !more {
             self.length = range.end;
