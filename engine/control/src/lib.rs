@@ -3,5 +3,6 @@
 //! This crate owns files, sockets and the words that operators use. It must never be called by the
 //! street: it builds whole values there is nothing left to ask about, and hands them over.
 
+pub mod api;
 pub mod config;
 pub mod journal;

@@ -3,7 +3,7 @@
 //! Knows text and places in it; must never know what a key means. A reader hands in byte ranges,
 //! people get `file:line:column`, the line itself and a caret under the mistake.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -15,7 +15,7 @@ const DIAGNOSTICS_MAX: usize = 200;
 const LINE_BYTES_MAX: usize = 160;
 
 /// How much a diagnostic matters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The file cannot be used.
@@ -34,7 +34,7 @@ impl fmt::Display for Level {
 }
 
 /// One mistake.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// Whether the file can be used all the same.
     pub level: Level,

@@ -186,7 +186,7 @@ mod tests {
         let body =
             br#"{"boot":"00000000000000000000000000000007","tick":1,"wall":1,"order":"new"}"#;
         bytes.extend_from_slice(&MARKER);
-        let length = (body.len() as u32).to_le_bytes();
+        let length = u32::try_from(body.len()).expect("short").to_le_bytes();
         bytes.extend_from_slice(&length);
         bytes.extend_from_slice(&crc32(&length, body).to_le_bytes());
         bytes.extend_from_slice(body);
