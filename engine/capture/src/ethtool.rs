@@ -10,9 +10,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 // include/uapi/linux/ethtool.h
 const GDRVINFO: u32 = 0x03;
-const GLINK: u32 = 0x0a;
 const GSTRINGS: u32 = 0x1b;
-const GSTATS: u32 = 0x1d;
 const GRXFH: u32 = 0x29;
 const GSSET_INFO: u32 = 0x37;
 const GFEATURES: u32 = 0x3a;
@@ -25,12 +23,8 @@ const NAME_BYTES: usize = 32;
 /// The largest string set that is read; the kernel's feature set has some 70 names.
 const NAMES_MAX: u32 = 4_096;
 
-/// Which set of names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum StringSet {
-    Features = 4,
-    Statistics = 1,
-}
+/// The string set of feature names.
+const SET_OF_FEATURES: u32 = 4;
 
 /// One feature of a port.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,8 +51,8 @@ pub(crate) struct Channels {
 pub(crate) struct Spreading {
     /// The hash key; empty where the driver does not tell.
     pub(crate) key: Vec<u8>,
-    /// Entries of its table.
-    pub(crate) table_entries: u32,
+    /// Whether the driver makes both directions of a flow alike before hashing.
+    pub(crate) symmetric: bool,
 }
 
 /// A socket to ask by, in the network namespace where it was made.
@@ -92,16 +86,9 @@ impl Ethtool {
         Ok(text(bytes_of(words.get(1..9).unwrap_or_default())))
     }
 
-    /// Whether there is a link.
-    pub(crate) fn link_is_up(&self, port: &str) -> io::Result<bool> {
-        let mut words = [0_u32; 2];
-        self.ask(port, GLINK, &mut words)?;
-        Ok(words[1] != 0)
-    }
-
     /// All features that the kernel knows, with their state on this port.
     pub(crate) fn features(&self, port: &str) -> io::Result<Vec<Feature>> {
-        let names = self.names(port, StringSet::Features)?;
+        let names = self.feature_names(port)?;
         let blocks = names.len().div_ceil(32);
         let mut words = vec![0_u32; 2 + 4 * blocks];
         if let Some(size) = words.get_mut(1) {
@@ -123,7 +110,7 @@ impl Ethtool {
 
     /// Asks for these features to be off. What stays on is for the caller to read back.
     pub(crate) fn switch_off(&self, port: &str, wanted: &[&str]) -> io::Result<()> {
-        let names = self.names(port, StringSet::Features)?;
+        let names = self.feature_names(port)?;
         let blocks = names.len().div_ceil(32);
         let mut words = vec![0_u32; 2 + 2 * blocks];
         if let Some(size) = words.get_mut(1) {
@@ -137,19 +124,6 @@ impl Ethtool {
             }
         }
         self.ask(port, SFEATURES, &mut words)
-    }
-
-    /// One of the driver's own counters, by its name.
-    pub(crate) fn statistic(&self, port: &str, wanted: &str) -> io::Result<Option<u64>> {
-        let names = self.names(port, StringSet::Statistics)?;
-        let Some(place) = names.iter().position(|name| name == wanted) else { return Ok(None) };
-        let mut words = vec![0_u32; 2 + 2 * names.len()];
-        if let Some(size) = words.get_mut(1) {
-            *size = u32::try_from(names.len()).unwrap_or_default();
-        }
-        self.ask(port, GSTATS, &mut words)?;
-        let value = bytes_of(words.get(2 + 2 * place..4 + 2 * place).unwrap_or_default());
-        Ok(value.first_chunk().copied().map(u64::from_ne_bytes))
     }
 
     /// The queues in use.
@@ -169,7 +143,7 @@ impl Ethtool {
         self.ask(port, GRSSH, &mut words)?;
         let [_, _, entries, key_bytes, ..] = words;
         if entries > NAMES_MAX * 16 || key_bytes > NAMES_MAX || key_bytes == 0 {
-            return Ok(Spreading { key: Vec::new(), table_entries: entries });
+            return Ok(Spreading::default());
         }
         let more = entries as usize + (key_bytes as usize).div_ceil(4);
         let mut words = vec![0_u32; HEADER_WORDS + more];
@@ -179,7 +153,10 @@ impl Ethtool {
         self.ask(port, GRSSH, &mut words)?;
         let mut key = bytes_of(words.get(HEADER_WORDS + entries as usize..).unwrap_or_default());
         key.truncate(key_bytes as usize);
-        Ok(Spreading { key, table_entries: entries })
+        // The word behind the sizes: function, then the transformation of the input (bit 0: XOR,
+        // bit 1: OR of the two directions), each one byte.
+        let function = words.get(4).copied().unwrap_or_default().to_ne_bytes();
+        Ok(Spreading { key, symmetric: function[1] & 3 != 0 })
     }
 
     /// The header fields that go into the hash for TCP over IPv4, as the kernel's bits.
@@ -193,19 +170,17 @@ impl Ethtool {
         Ok(data.first_chunk().copied().map_or(0, u64::from_ne_bytes))
     }
 
-    fn names(&self, port: &str, set: StringSet) -> io::Result<Vec<String>> {
-        // cmd, reserved, mask of sets (64 bits), one count.
-        let mut words = [0, 0, 1_u32 << (set as u32), 0, 0];
-        // The mask is one 64-bit number.
-        let mask = (1_u64 << (set as u32)).to_ne_bytes();
-        let [m0, m1, m2, m3, m4, m5, m6, m7] = mask;
+    fn feature_names(&self, port: &str) -> io::Result<Vec<String>> {
+        // cmd, reserved, the mask of sets (one 64-bit number), one count.
+        let mut words = [0_u32; 5];
+        let [m0, m1, m2, m3, m4, m5, m6, m7] = (1_u64 << SET_OF_FEATURES).to_ne_bytes();
         words[2] = u32::from_ne_bytes([m0, m1, m2, m3]);
         words[3] = u32::from_ne_bytes([m4, m5, m6, m7]);
         self.ask(port, GSSET_INFO, &mut words)?;
         let count = words[4].min(NAMES_MAX);
         let mut words = vec![0_u32; 3 + count as usize * NAME_BYTES / 4];
         if let [_, asked_set, asked_count, ..] = words.as_mut_slice() {
-            (*asked_set, *asked_count) = (set as u32, count);
+            (*asked_set, *asked_count) = (SET_OF_FEATURES, count);
         }
         self.ask(port, GSTRINGS, &mut words)?;
         let names = bytes_of(words.get(3..).unwrap_or_default());

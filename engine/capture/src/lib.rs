@@ -28,6 +28,7 @@ mod error;
 mod ethtool;
 pub mod kernel;
 mod namespace;
+mod netlink;
 pub mod offload;
 mod port;
 mod statistics;

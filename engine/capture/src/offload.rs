@@ -13,7 +13,7 @@
 //! So of a virtual pair both ends matter, the other one even in another network namespace.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::OpenError;
 use crate::ethtool::{Ethtool, Feature};
@@ -63,7 +63,7 @@ struct Harm {
 }
 
 /// Which ends of a virtual pair have to have it off.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     /// Both.
     BothEnds,
@@ -125,15 +125,6 @@ struct End {
     /// The namespace's file; `None` in this thread's own.
     namespace: Option<PathBuf>,
     at: At,
-}
-
-impl std::fmt::Debug for At {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            At::BothEnds => "the other end",
-            At::PortOnly => "the port",
-        })
-    }
 }
 
 impl End {
@@ -254,7 +245,7 @@ fn every_word(at: At) -> String {
     format!("where the other end is: {}", end.command(&words))
 }
 
-/// The driver of the port, and the name and namespace of the other end where it has one.
+/// The name of the other end of a virtual pair, and its namespace's file where it is another.
 pub(crate) fn pair_of(port: &str) -> io::Result<Option<(String, Option<PathBuf>)>> {
     Ok(other_end(port)?.map(|end| (end.name, end.namespace)))
 }
@@ -264,12 +255,6 @@ fn offload_error(port: &str, doing: &'static str, error: io::Error) -> OpenError
         Some(libc::ENODEV) => OpenError::NoSuchPort { port: port.to_owned() },
         _ => port_error(port, doing, error),
     }
-}
-
-/// Whether a path is the file of a namespace that `ip netns` named.
-#[cfg(test)]
-fn is_named(path: &Path) -> bool {
-    path.starts_with("/run/netns")
 }
 
 #[cfg(test)]
@@ -311,7 +296,7 @@ mod tests {
         }
         let (name, namespace) = lab.inside(&lab.middle(), || pair_of("a")).unwrap().unwrap();
         assert_eq!(name, "l0");
-        assert!(is_named(&namespace.unwrap()));
+        assert!(namespace.unwrap().starts_with("/run/netns"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 use portcullis_types::{DropReason, PortSide, Tick};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::copied::{CopiedFrame, Home, Lendings};
+use super::copied::{CopiedFrame, Copies, Lendings};
 use crate::port::{Asker, port_error};
 use crate::{
     FrameSource, HandOver, LinkKind, OpenError, Received, RxFrame, Slot, SourceId,
@@ -67,13 +67,6 @@ const COPY: u32 = 1 << 31;
 const SIDE_B: u32 = 1 << 30;
 const NUMBER: u32 = SIDE_B - 1;
 
-/// A frame that is not in our rings: adopted from another worker, or crafted.
-#[derive(Debug)]
-struct Copied {
-    bytes: Vec<u8>,
-    _home: Option<Home>,
-}
-
 /// A frame waiting to be sent, by the same words as its slot.
 #[derive(Clone, Copy, Debug)]
 struct Queued {
@@ -102,8 +95,8 @@ pub struct AfPacketSource {
     a: Port,
     /// `None` makes it a tap.
     b: Option<Port>,
-    copies: Vec<Option<Copied>>,
-    copies_free: Vec<u32>,
+    /// Frames that are not in our rings.
+    copies: Copies,
     lendings: Lendings,
     /// The port that is asked first in the next burst.
     first: PortSide,
@@ -152,8 +145,7 @@ impl AfPacketSource {
                 asker: Asker::new().map_err(|e| port_error(&name, "opening a socket", e))?,
                 a,
                 b,
-                copies: Vec::new(),
-                copies_free: Vec::new(),
+                copies: Copies::default(),
                 lendings: Lendings::default(),
                 first: PortSide::A,
                 number: 0,
@@ -222,8 +214,7 @@ impl AfPacketSource {
     #[inline]
     fn frame_bytes(&self, index: u32, offset: u32, len: u32) -> &[u8] {
         if index & COPY != 0 {
-            let copy = self.copies.get((index & NUMBER) as usize);
-            return copy.and_then(Option::as_ref).map(|c| &*c.bytes).unwrap_or_default();
+            return self.copies.bytes(index & NUMBER);
         }
         let port = self.port(side_of(index));
         port.map(|port| port.ring.bytes(index & NUMBER, offset, len)).unwrap_or_default()
@@ -236,27 +227,8 @@ impl AfPacketSource {
             }
             return;
         }
-        let number = index & NUMBER;
-        let copy = self.copies.get_mut(number as usize).and_then(Option::take);
-        debug_assert!(copy.is_some(), "a frame came back twice");
-        if let Some(copy) = copy {
-            self.lendings.spare(copy.bytes);
-            self.copies_free.push(number);
-        }
-    }
-
-    fn keep_copy(&mut self, copied: Copied) -> u32 {
-        match self.copies_free.pop() {
-            Some(number) => {
-                if let Some(place) = self.copies.get_mut(number as usize) {
-                    *place = Some(copied);
-                }
-                number
-            }
-            None => {
-                self.copies.push(Some(copied));
-                u32::try_from(self.copies.len() - 1).unwrap_or(NUMBER)
-            }
+        if let Some(buffer) = self.copies.end(index & NUMBER) {
+            self.lendings.spare(buffer);
         }
     }
 
@@ -442,7 +414,7 @@ impl FrameSource for AfPacketSource {
         let len = u32::try_from(frame.len()).map_err(|_| DropReason::TooLong)?;
         let mut bytes = self.lendings.buffer();
         bytes.extend_from_slice(frame);
-        let index = self.keep_copy(Copied { bytes, _home: None }) | COPY | side_bit(side.other());
+        let index = self.copies.keep(bytes, None) | COPY | side_bit(side.other());
         self.queue(side, Queued { index, offset: 0, len })
     }
 
@@ -479,9 +451,8 @@ impl FrameSource for AfPacketSource {
         self.read_ring_statistics(PortSide::A);
         self.read_ring_statistics(PortSide::B);
         let in_rings = self.a.ring.lent() + self.b.as_ref().map_or(0, |b| b.ring.lent());
-        let copies = (self.copies.len() - self.copies_free.len()) as u64;
         SourceStatistics {
-            in_hand: in_rings + copies + self.lendings.out(),
+            in_hand: in_rings + self.copies.count() + self.lendings.out(),
             returned_home: self.lendings.returned(),
             ..self.statistics
         }
@@ -502,7 +473,7 @@ impl HandOver for AfPacketSource {
     fn adopt(&mut self, lent: CopiedFrame) -> (Slot, PortSide) {
         let CopiedFrame { bytes, side, home, .. } = lent;
         let len = u32::try_from(bytes.len()).unwrap_or(0);
-        let number = self.keep_copy(Copied { bytes, _home: Some(home) });
+        let number = self.copies.keep(bytes, Some(home));
         (Slot::new(self.id, number | COPY | side_bit(side), 0, len), side)
     }
 }

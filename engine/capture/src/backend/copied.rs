@@ -71,3 +71,53 @@ impl Lendings {
         self.lent.saturating_sub(self.returned())
     }
 }
+
+/// Frames that are not in the source's own memory: adopted from another worker, or crafted.
+#[derive(Debug, Default)]
+pub(super) struct Copies {
+    places: Vec<Option<Kept>>,
+    free: Vec<u32>,
+}
+
+/// One such frame; dropped, it tells its home where it has one.
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    _home: Option<Home>,
+}
+
+impl Copies {
+    /// Keeps a frame under a number of its own.
+    pub(super) fn keep(&mut self, bytes: Vec<u8>, home: Option<Home>) -> u32 {
+        let copy = Some(Kept { bytes, _home: home });
+        if let Some(number) = self.free.pop() {
+            if let Some(place) = self.places.get_mut(number as usize) {
+                *place = copy;
+            }
+            return number;
+        }
+        self.places.push(copy);
+        u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Its bytes.
+    #[inline]
+    pub(super) fn bytes(&self, number: u32) -> &[u8] {
+        let copy = self.places.get(number as usize).and_then(Option::as_ref);
+        copy.map(|copy| &*copy.bytes).unwrap_or_default()
+    }
+
+    /// Ends it; its buffer is for the next.
+    pub(super) fn end(&mut self, number: u32) -> Option<Vec<u8>> {
+        let copy = self.places.get_mut(number as usize).and_then(Option::take);
+        debug_assert!(copy.is_some(), "a frame came back twice");
+        let copy = copy?;
+        self.free.push(number);
+        Some(copy.bytes)
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        (self.places.len() - self.free.len()) as u64
+    }
+}

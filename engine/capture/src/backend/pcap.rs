@@ -29,8 +29,9 @@ use std::time::Duration;
 
 use portcullis_types::{DropReason, PortSide, Tick};
 
+use super::copied::{CopiedFrame, Copies, Lendings};
 use crate::{
-    FrameSource, LinkKind, OpenError, Received, RxFrame, Slot, SourceId, SourceStatistics,
+    FrameSource, HandOver, LinkKind, OpenError, Received, RxFrame, Slot, SourceId, SourceStatistics,
 };
 pub use format::FRAME_BYTES_MAX;
 use format::{Format, HEAD_BYTES};
@@ -51,6 +52,9 @@ pub struct PcapSource {
     waiting: VecDeque<PathBuf>,
     reading: Option<Reading>,
     chunks: Chunks,
+    /// Frames adopted from another source.
+    copies: Copies,
+    lendings: Lendings,
     outcomes: Vec<CaptureOutcome>,
     /// The latest time given out.
     clock: Tick,
@@ -78,6 +82,8 @@ impl PcapSource {
             waiting: paths.iter().map(|path| path.as_ref().to_owned()).collect(),
             reading: None,
             chunks: Chunks::new(),
+            copies: Copies::default(),
+            lendings: Lendings::default(),
             outcomes: Vec::with_capacity(paths.len()),
             clock: Tick::ZERO,
             link: LinkKind::Ethernet,
@@ -97,7 +103,7 @@ impl PcapSource {
         Arc::clone(&self.progress)
     }
 
-    /// The place of the frame's capture in [`PcapSource::outcomes`].
+    /// The place of the frame's capture in [`PcapSource::outcomes`]; 0 for adopted frames.
     #[inline]
     pub fn capture_of(&self, slot: &Slot) -> usize {
         assert!(slot.is_of(self.id), "a slot of another source");
@@ -191,7 +197,11 @@ impl PcapSource {
     #[inline]
     fn give_back(&mut self, slot: &Slot) {
         assert!(slot.is_of(self.id), "a slot of another source");
-        self.chunks.give_back(slot.index() as usize);
+        if slot.index() & COPY == 0 {
+            self.chunks.give_back(slot.index() as usize);
+        } else if let Some(buffer) = self.copies.end(slot.index() & !COPY) {
+            self.lendings.spare(buffer);
+        }
     }
 }
 
@@ -237,6 +247,9 @@ impl FrameSource for PcapSource {
     #[inline]
     fn bytes(&self, slot: &Slot) -> &[u8] {
         assert!(slot.is_of(self.id), "a slot of another source");
+        if slot.index() & COPY != 0 {
+            return self.copies.bytes(slot.index() & !COPY);
+        }
         let chunk = self.chunks.get(slot.index() as usize);
         chunk.map(|chunk| chunk.frame(slot.offset(), slot.len())).unwrap_or_default()
     }
@@ -270,9 +283,34 @@ impl FrameSource for PcapSource {
     }
 
     fn statistics(&mut self) -> SourceStatistics {
-        SourceStatistics { in_hand: self.chunks.lent(), ..self.statistics }
+        SourceStatistics {
+            in_hand: self.chunks.lent() + self.copies.count() + self.lendings.out(),
+            returned_home: self.lendings.returned(),
+            ..self.statistics
+        }
     }
 }
+
+impl HandOver for PcapSource {
+    type Lent = CopiedFrame;
+
+    fn lend(&mut self, slot: Slot, side: PortSide) -> CopiedFrame {
+        let mut bytes = self.lendings.buffer();
+        bytes.extend_from_slice(self.bytes(&slot));
+        self.give_back(&slot);
+        self.lendings.lend(bytes, side, self.link)
+    }
+
+    fn adopt(&mut self, lent: CopiedFrame) -> (Slot, PortSide) {
+        let CopiedFrame { bytes, side, home, .. } = lent;
+        let len = u32::try_from(bytes.len()).unwrap_or(0);
+        let number = self.copies.keep(bytes, Some(home));
+        (Slot::new(self.id, number | COPY, 0, len), side)
+    }
+}
+
+/// Marks slots whose bytes are a copy and not in a chunk.
+const COPY: u32 = 1 << 31;
 
 const NOT_A_CAPTURE: &str =
     "neither pcap nor pcapng (plain, gzip or zstd); convert it, e.g. `editcap IN OUT.pcapng`";

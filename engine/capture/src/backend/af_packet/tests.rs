@@ -1,4 +1,5 @@
 //! Real ports: byte-for-byte forwarding with every tag stack, fan-out, loss of a port.
+#![allow(clippy::cast_possible_truncation, reason = "bytes of patterns")]
 #![allow(clippy::unwrap_used, reason = "a test says what failed by where it stopped")]
 
 use std::time::{Duration, Instant};
@@ -216,4 +217,75 @@ fn impossible_settings_and_ports_are_refused() {
     assert!(AfPacketSource::open_workers("lo", None, small(), 0).is_err());
     let error = AfPacketSource::open("no-such-port", None, small()).err().unwrap().to_string();
     assert!(error.contains("no-such-port"), "{error}");
+}
+
+/// With both ends mended, two ordinary hosts talk through the pair; ping alone would prove nothing.
+#[test]
+fn hosts_talk_tcp_and_udp_through_a_mended_pair() {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let Some(lab) = VethLab::new() else { return };
+    for (space, port, address) in
+        [(lab.left(), "l0", "10.77.0.1/24"), (lab.right(), "r0", "10.77.0.2/24")]
+    {
+        assert!(ip(&["-n", &space, "addr", "add", address, "dev", port]));
+    }
+    let mended = lab.inside(&lab.middle(), || {
+        [crate::offload::fix("a").unwrap(), crate::offload::fix("b").unwrap()].concat()
+    });
+    assert_eq!(mended, []);
+    let mut pair = open(&lab, &lab.middle(), "a", Some("b"));
+    let done = AtomicBool::new(false);
+    const BYTES: usize = 2_000_000;
+    std::thread::scope(|scope| {
+        let (lab, done) = (&lab, &done);
+        let forwarding = scope.spawn(move || {
+            let mut burst = Vec::new();
+            // A failed assertion below must not keep this thread for ever.
+            let start = Instant::now();
+            while !done.load(Ordering::Relaxed) && start.elapsed() < PATIENCE * 6 {
+                pair.wait(Duration::from_millis(5));
+                pair.receive(&mut burst, 64);
+                for frame in burst.drain(..) {
+                    let _counted = pair.forward(frame.slot);
+                }
+                pair.flush();
+            }
+            pair.statistics()
+        });
+        let (listener, server) = lab.inside(&lab.right(), || {
+            let tcp = TcpListener::bind("10.77.0.2:7000").unwrap();
+            (tcp, UdpSocket::bind("10.77.0.2:7001").unwrap())
+        });
+        server.set_read_timeout(Some(PATIENCE)).unwrap();
+        let receiver = scope.spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut all = Vec::new();
+            let _ = stream.read_to_end(&mut all);
+            all
+        });
+        let (mut stream, client) = lab.inside(&lab.left(), || {
+            let address = "10.77.0.2:7000".parse().unwrap();
+            let tcp = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
+            (tcp, UdpSocket::bind("10.77.0.1:0").unwrap())
+        });
+        let sent: Vec<u8> = (0..BYTES).map(|i| (i % 251) as u8).collect();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(&sent).unwrap();
+        drop(stream);
+        assert!(receiver.join().unwrap() == sent, "TCP arrives whole");
+        let mut buffer = [0; 2_000];
+        for i in 0..100_u8 {
+            client.send_to(&vec![i; 100 + usize::from(i) * 10], "10.77.0.2:7001").unwrap();
+            let count = server.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..count], vec![i; 100 + usize::from(i) * 10]);
+        }
+        done.store(true, Ordering::Relaxed);
+        let statistics = forwarding.join().unwrap();
+        assert_eq!(statistics.in_hand, 0);
+        assert_eq!(statistics.port(PortSide::B).oversize, 0, "no frame beyond the MTU");
+        assert!(statistics.port(PortSide::B).transmitted_bytes > BYTES as u64);
+    });
 }

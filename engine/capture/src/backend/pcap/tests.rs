@@ -298,6 +298,26 @@ fn frames_held_by_the_burst_loop_stay_as_they_are() {
 }
 
 #[test]
+fn frames_travel_between_sources() {
+    let mut file = ClassicFile::new(false, 0xa1b2_c3d4, 1);
+    file.words(&[1, 0, 3, 3]);
+    file.bytes.extend([7, 8, 9]);
+    let path = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(path.path(), &file.bytes).unwrap();
+    let [mut here, mut there] = [0; 2].map(|_| PcapSource::open(&[path.path()]).unwrap());
+    let mut burst = Vec::new();
+    here.receive(&mut burst, 1);
+    let lent = here.lend(burst.remove(0).slot, PortSide::A);
+    let (slot, side) = there.adopt(lent);
+    assert_eq!((there.bytes(&slot), side), (&[7, 8, 9][..], PortSide::A));
+    assert_eq!((here.statistics().in_hand, there.statistics().in_hand), (1, 1));
+    there.forward(slot).unwrap();
+    let at_home = here.statistics();
+    assert_eq!((at_home.in_hand, at_home.returned_home), (0, 1));
+    assert_eq!(there.statistics().in_hand, 0);
+}
+
+#[test]
 fn what_is_no_capture_is_refused_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for bytes in [&b""[..], b"PK\x03\x04 something", b"\xd4\xc3\xb2\xa1"] {
