@@ -138,13 +138,13 @@ impl Lab {
     /// Builds the engine's namespace, the two bridges, and the hosts of `plans`.
     #[must_use]
     pub fn build(plans: &[HostPlan], queues: Queues) -> Lab {
-        namespace::sweep_stale();
+        sweep_stale();
         let stem = namespace::fresh_stem();
         let folder = tempfile::Builder::new()
             .prefix(&format!("{stem}-"))
             .tempdir()
             .expect("the folder for temporary files can be written; set TMPDIR");
-        let bpffs = folder.path().join("bpf");
+        let bpffs = folder.path().join("run/bpf");
         mount_bpffs(&bpffs);
         let mut lab = Lab {
             hosts: Vec::with_capacity(plans.len()),
@@ -203,7 +203,8 @@ impl Lab {
         self.folder.path()
     }
 
-    /// A bpf file system that outlives any engine process of this lab.
+    /// A bpf file system that outlives any engine process of this lab, in `run/bpf` below
+    /// [`Lab::folder`].
     ///
     /// `ip netns exec` gives each program mounts of its own, so one that the engine mounted itself
     /// would vanish with it, and its pinned links too.
@@ -296,9 +297,36 @@ impl Drop for Lab {
     fn drop(&mut self) {
         self.hosts.clear();
         // Whatever the engine pinned goes with the file system.
-        let path = self.bpffs.to_string_lossy();
-        let _ = command::run(&["umount", "-l", &path], command::SETUP_LIMIT);
+        unmount(&self.bpffs);
     }
+}
+
+/// Takes away what labs left whose process is dead; names and folders.
+pub fn sweep_stale() -> Vec<String> {
+    sweep(&|owner| !Path::new(&format!("/proc/{owner}")).exists())
+}
+
+/// Takes away what the labs of one process left, alive or not; names and folders.
+pub fn sweep_owner(pid: u32) -> Vec<String> {
+    sweep(&|owner| owner == pid)
+}
+
+fn sweep(is_swept: &dyn Fn(u32) -> bool) -> Vec<String> {
+    let mut swept = namespace::sweep(is_swept);
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if namespace::owner_of(&name).is_some_and(is_swept) {
+            unmount(&entry.path().join("run/bpf"));
+            // What cannot be removed is somebody else's; the next sweep tries again.
+            let _ = std::fs::remove_dir_all(entry.path());
+            swept.push(entry.path().to_string_lossy().into_owned());
+        }
+    }
+    swept
+}
+
+fn unmount(path: &Path) {
+    let _ = command::run(&["umount", "-l", &path.to_string_lossy()], command::SETUP_LIMIT);
 }
 
 /// A namespace that says nothing of its own on any wire.
@@ -326,7 +354,7 @@ fn address_lines(plan: HostPlan) -> String {
 }
 
 fn mount_bpffs(path: &Path) {
-    std::fs::create_dir(path).expect("the lab's folder can be written");
+    std::fs::create_dir_all(path).expect("the lab's folder can be written");
     let path = path.to_string_lossy();
     command::must(&["mount", "-t", "bpf", "bpf", &path]);
 }

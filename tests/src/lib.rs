@@ -23,10 +23,14 @@
 
 pub mod capture_file;
 pub mod command;
+pub mod demo;
+pub mod engine;
+pub mod frames;
 pub mod lab;
 pub mod namespace;
 pub mod place;
 pub mod requirement;
 pub mod service;
 pub mod sniffer;
+pub mod story;
 pub mod traffic;

@@ -116,21 +116,12 @@ impl Drop for Namespace {
     }
 }
 
-/// Removes the namespaces whose owner is no longer alive (a test that was killed); their names.
-pub fn sweep_stale() -> Vec<String> {
-    sweep(|owner| !Path::new(&format!("/proc/{owner}")).exists())
-}
-
-/// Removes the namespaces of one owner, alive or not; their names.
-pub fn sweep_owner(pid: u32) -> Vec<String> {
-    sweep(|owner| owner == pid)
-}
-
-fn sweep(is_swept: impl Fn(u32) -> bool) -> Vec<String> {
+/// Removes the namespaces of the owners that are meant; their names.
+pub(crate) fn sweep(is_swept: &dyn Fn(u32) -> bool) -> Vec<String> {
     let listing = command::run(&["ip", "netns", "list"], command::SETUP_LIMIT).stdout;
     let mut swept = Vec::new();
     for name in listing.lines().filter_map(|line| line.split_whitespace().next()) {
-        if owner_of(name).is_some_and(&is_swept) {
+        if owner_of(name).is_some_and(is_swept) {
             remove(name);
             swept.push(name.to_owned());
         }
@@ -138,8 +129,9 @@ fn sweep(is_swept: impl Fn(u32) -> bool) -> Vec<String> {
     swept
 }
 
-/// The process that made a namespace, read from its name; `None` for one that no lab made.
-fn owner_of(name: &str) -> Option<u32> {
+/// The process that made a namespace or a folder, read from its name; `None` for one that no lab
+/// made.
+pub(crate) fn owner_of(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split_once('x')?.0.parse().ok()
 }
 

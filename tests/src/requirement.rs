@@ -4,6 +4,7 @@
 //! the same is a failure, so that nothing is skipped for ever.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::command;
 
@@ -50,10 +51,16 @@ pub fn lab() -> Readiness {
     Readiness::Ready
 }
 
-/// Whether namespaces can be made and there is an engine to put in one.
+/// The turn of one test of the engine: two engines on two cores would disturb each other's times.
+/// `None` where the test is skipped.
 #[must_use]
-pub fn lab_and_engine() -> Readiness {
-    if lab() == Readiness::Skip { Readiness::Skip } else { engine() }
+pub fn turn_with_engine() -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    if lab() == Readiness::Skip || engine() == Readiness::Skip {
+        return None;
+    }
+    // A test that failed has taken its lab down; the next may go on.
+    Some(TURN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Whether there is an engine.

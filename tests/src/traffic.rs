@@ -110,6 +110,30 @@ pub fn scapy(host: &Host, packets: &str) -> Finished {
     host.run(&["/usr/bin/python3", "-c", &program], TOOL_LIMIT)
 }
 
+/// WinNuke: out-of-band data on an established NetBIOS session, and more right behind it.
+pub fn winnuke(host: &Host, target: IpAddr) {
+    let program = format!(
+        "import socket\n\
+         s = socket.create_connection(('{target}', 139), 5)\n\
+         s.send(b'{WINNUKE_DATA}', socket.MSG_OOB)\n\
+         for _ in range(20):\n    s.send(b'{WINNUKE_SEQUEL}')\n"
+    );
+    // It fails where the engine ends the connection, as it should.
+    let _ = host.run(&["/usr/bin/python3", "-c", &program], Duration::from_secs(10));
+}
+
+/// What WinNuke sends out of band.
+pub const WINNUKE_DATA: &str = "out of band";
+/// What it sends behind it.
+pub const WINNUKE_SEQUEL: &str = "and more of it";
+
+/// The first line that an SSH server says; empty where nothing answers.
+#[must_use]
+pub fn ssh_banner(host: &Host, target: IpAddr) -> String {
+    let server = format!("TCP:{target}:22,connect-timeout=3");
+    host.run(&["socat", "-u", "-T2", &server, "STDOUT"], REQUEST_LIMIT).stdout
+}
+
 /// A few bad log-ins over SSH by hydra.
 #[must_use]
 pub fn guess_ssh(host: &Host, target: IpAddr, passwords: &Path) -> Finished {

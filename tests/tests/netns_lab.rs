@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use portcullis_tests::capture_file;
 use portcullis_tests::lab::{self, Host, Lab, Side};
-use portcullis_tests::namespace;
 use portcullis_tests::requirement::{self, Readiness};
 use portcullis_tests::service::{self, Service};
 use portcullis_tests::sniffer::Sniffer;
@@ -117,5 +116,5 @@ fn a_lab_leaves_nothing_behind() {
     let names = portcullis_tests::command::must(&["ip", "netns", "list"]);
     assert!(!names.contains(&name), "{names}");
     assert!(!folder.exists());
-    assert!(namespace::sweep_owner(0).is_empty());
+    assert!(lab::sweep_owner(0).is_empty());
 }

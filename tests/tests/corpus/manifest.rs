@@ -49,7 +49,7 @@ fn capture_of(row: &Value) -> Capture {
     let truth = &row["ground_truth"];
     Capture {
         file: text(&row["file"]),
-        vlans: list(&row["vlan_ids"]).iter().filter_map(|stack| vlan_stack(stack)).collect(),
+        vlans: list(&row["vlan_ids"]).iter().filter_map(vlan_stack).collect(),
         attack_class: text(&truth["attack_class"]),
         attackers: list(&truth["attacker"])
             .iter()

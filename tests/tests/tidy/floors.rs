@@ -113,7 +113,7 @@ const NOT_IN_DATA_PLANE: [(&str, &str); 8] = [
     ("std::env::", "take it as configuration"),
 ];
 /// Folders where clocks and the like are somebody's job.
-const EDGES: [&str; 3] = ["/backend", "/tests/", "/tests.rs"];
+const EDGES: [&str; 4] = ["/backend", "/tests/", "tests.rs", "_lab.rs"];
 
 /// Where unsafe code may be.
 const UNSAFE_PLACES: [&str; 7] = [
@@ -150,12 +150,13 @@ fn complaints_of_crate(folder: &str) -> Vec<String> {
     for (section, name) in dependencies(&manifest) {
         // Tests may also use what is made for tests.
         let is_for_tests = section == "dev-dependencies" && name == "portcullis-testkit";
-        if let Some(ours) = name.strip_prefix("portcullis-") {
-            if allowed != ANYTHING && !allowed.contains(&ours) && !is_for_tests {
-                let advice = "imports go down only; a shared noun lives in engine/types, \
-                              and pipeline introduces siblings";
-                complaints.push(format!("{folder}: `{name}` in [{section}]: {advice}"));
-            }
+        let is_above = name
+            .strip_prefix("portcullis-")
+            .is_some_and(|ours| allowed != ANYTHING && !allowed.contains(&ours) && !is_for_tests);
+        if is_above {
+            let advice = "imports go down only; a shared noun lives in engine/types, \
+                          and pipeline introduces siblings";
+            complaints.push(format!("{folder}: `{name}` in [{section}]: {advice}"));
         }
         let is_cold = section == "dependencies" && COLD_ONLY.contains(&name.as_str());
         if is_cold && !COLD.contains(&folder) {

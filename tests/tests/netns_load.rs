@@ -1,0 +1,159 @@
+//! Changes while traffic flows: not one frame is lost, and where frames are lost they are counted.
+
+use std::time::Duration;
+
+use portcullis_tests::engine::{Engine, Settings};
+use portcullis_tests::lab::{self, Lab, Queues};
+use portcullis_tests::requirement;
+use portcullis_tests::traffic::{Delivery, UdpStream};
+use serde_json::Value;
+
+/// Well below half of what one core forwards without loss, so that what is lost is our doing.
+const STEADY_PER_SECOND: u32 = 20_000;
+/// More than a Rust sender on a shared core can reach: the sender goes as fast as it can.
+const FLOOD_PER_SECOND: u32 = 2_000_000;
+
+fn two_hosts() -> Lab {
+    let is_meant = |name: &str| ["neighbr", "server10"].contains(&name);
+    let plans: Vec<_> = lab::STREET.into_iter().filter(|plan| is_meant(plan.name)).collect();
+    Lab::build(&plans, Queues::One)
+}
+
+/// Sends at the steady rate while `change` works; what was delivered.
+fn while_sending(lab: &Lab, change: impl FnOnce()) -> Delivery {
+    let stream = UdpStream::start(lab.host("neighbr"), lab.host("server10"), STEADY_PER_SECOND);
+    std::thread::sleep(Duration::from_millis(300));
+    change();
+    std::thread::sleep(Duration::from_millis(300));
+    stream.finish()
+}
+
+/// Every number under a key of that name, anywhere in the live figures.
+fn sum_of(figures: &Value, key: &str) -> u64 {
+    match figures {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| match value.as_u64() {
+                Some(number) if name == key => number,
+                _ => sum_of(value, key),
+            })
+            .sum(),
+        Value::Array(items) => items.iter().map(|item| sum_of(item, key)).sum(),
+        _ => 0,
+    }
+}
+
+/// The six statistics of the kernel, as it names them.
+const XDP_STATISTICS: [&str; 6] = [
+    "rx_dropped",
+    "rx_invalid_descs",
+    "tx_invalid_descs",
+    "rx_ring_full",
+    "rx_fill_ring_empty_descs",
+    "tx_ring_empty_descs",
+];
+
+fn assert_nothing_lost(engine: &Engine<'_>, delivery: Delivery) {
+    assert!(delivery.sent > 1_000, "{delivery:?}");
+    assert_eq!(delivery.sent, delivery.received, "{delivery:?}\n{}", engine.status());
+    assert_eq!(delivery.repeated, 0, "{delivery:?}");
+    let figures = engine.status();
+    for name in XDP_STATISTICS {
+        // An idle transmit ring is empty: that one counts no loss.
+        if name != "tx_ring_empty_descs" {
+            assert_eq!(sum_of(&figures, name), 0, "{name}: {figures}");
+        }
+    }
+}
+
+#[test]
+fn a_reload_loses_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let mut engine = Engine::start(&lab, &Settings::default());
+    let delivery = while_sending(&lab, || {
+        for block_for in ["5m", "6m", "7m", "8m"] {
+            engine.configure(&Settings { block_for, ..Settings::default() });
+            engine.reload();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    assert!(engine.is_alive());
+    assert_nothing_lost(&engine, delivery);
+}
+
+#[test]
+fn a_reload_with_mistakes_changes_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let mut engine = Engine::start(&lab, &Settings::default());
+    let sections = "[nonsense]\nx = 1\n".to_owned();
+    engine.configure(&Settings { sections, ..Settings::default() });
+    let delivery = while_sending(&lab, || {
+        engine.reload();
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    assert!(engine.is_alive());
+    assert!(engine.log().contains("nonsense"), "the mistake is not named: {}", engine.log());
+    engine.configure(&Settings::default());
+    assert_nothing_lost(&engine, delivery);
+}
+
+#[test]
+fn a_plugin_swap_loses_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let engine = Engine::start(&lab, &Settings::default());
+    let delivery = while_sending(&lab, || {
+        for name in ["port-scan", "packet-attacks", "port-scan"] {
+            let wasm = requirement::distribution().join(format!("plugins/{name}.wasm"));
+            engine.swap_plugin(name, &wasm);
+        }
+    });
+    assert_nothing_lost(&engine, delivery);
+    assert!(!engine.events("plugin").is_empty(), "a swap is an event");
+}
+
+#[test]
+fn a_mode_switch_loses_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let engine = Engine::start(&lab, &Settings::default());
+    let delivery = while_sending(&lab, || {
+        for mode in ["monitor", "prevent", "monitor", "prevent"] {
+            engine.set_mode(mode);
+        }
+    });
+    assert_nothing_lost(&engine, delivery);
+}
+
+#[test]
+fn at_full_rate_every_lost_frame_is_counted() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let segment_lines = "ring_frames = 256".to_owned();
+    let mut engine = Engine::start(&lab, &Settings { segment_lines, ..Settings::default() });
+    // One echo first, so that no datagram waits for the address resolution of another.
+    assert!(portcullis_tests::lab::pings(
+        lab.host("neighbr"),
+        lab::SERVER.into(),
+        Duration::from_secs(5)
+    ));
+    let before = engine.status();
+    let stream = UdpStream::start(lab.host("neighbr"), lab.host("server10"), FLOOD_PER_SECOND);
+    std::thread::sleep(Duration::from_secs(2));
+    // A pause as long as the ring is short: frames are lost, and the kernel counts them.
+    engine.signal(rustix::process::Signal::STOP);
+    std::thread::sleep(Duration::from_millis(100));
+    engine.signal(rustix::process::Signal::CONT);
+    std::thread::sleep(Duration::from_secs(1));
+    let delivery = stream.finish();
+    std::thread::sleep(Duration::from_millis(1500));
+    let after = engine.status();
+    let counted = |name: &str| sum_of(&after, name) - sum_of(&before, name);
+    let lost = delivery.sent - delivery.received;
+    let in_rings = counted("rx_ring_full") + counted("rx_dropped");
+    let by_engine = counted("transmit_full") + counted("too_long") + counted("port_down");
+    assert!(lost > 0, "nothing was lost, so nothing was tried: {delivery:?}");
+    assert_eq!(lost, in_rings + by_engine, "{delivery:?}\n{after}");
+}
