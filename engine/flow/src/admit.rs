@@ -90,7 +90,7 @@ impl FlowTable {
         arrival: Arrival,
     ) -> Result<Admission, Option<u32>> {
         let policy = self.tcp;
-        let two_ports = self.has_two_ports(arrival);
+        let two_ports = packet.protocol == TCP && self.has_two_ports(arrival);
         let refused = Admission::Refused(DropReason::FlowTableFull);
         let Some(flow) = self.flows.get_mut(slot as usize) else { return Ok(refused) };
         let direction = flow.direction_from(end);

@@ -206,6 +206,10 @@ impl Flow {
         self.marks = self.marks & ((1 << RANK_SHIFT) - 1) | (rank as u16) << RANK_SHIFT;
     }
 
+    fn client_end(&self) -> End {
+        if self.has(mark::CLIENT_IS_HIGH) { End::High } else { End::Low }
+    }
+
     #[inline]
     pub(crate) fn direction_from(&self, end: End) -> Direction {
         if (end == End::High) == self.has(mark::CLIENT_IS_HIGH) {
@@ -230,7 +234,7 @@ impl Flow {
 
     /// The protected link.
     pub fn segment(&self) -> SegmentId {
-        self.key.segment
+        self.key.segment()
     }
 
     /// The place on it.
@@ -240,31 +244,31 @@ impl Flow {
 
     /// The tunnel that it came in, 0 for none.
     pub fn tunnel(&self) -> u32 {
-        self.key.tunnel
+        self.key.tunnel()
     }
 
     /// The IP protocol's number.
     #[inline]
     pub fn protocol(&self) -> u8 {
-        self.key.protocol
+        self.key.protocol()
     }
 
     /// 4 or 6.
     pub fn ip_version(&self) -> u8 {
-        self.key.ip_version
+        self.key.ip_version()
     }
 
     /// Who opened it. TCP: who sent the SYN, or to whom the first SYN-ACK went; where neither was
     /// seen, see [`Flow::is_midstream`]. ICMP: who sent the request. Else: who spoke first.
     #[inline]
     pub fn client(&self) -> Addr {
-        if self.has(mark::CLIENT_IS_HIGH) { self.key.high } else { self.key.low }
+        self.key.address(self.client_end())
     }
 
     /// To whom it was opened.
     #[inline]
     pub fn server(&self) -> Addr {
-        if self.has(mark::CLIENT_IS_HIGH) { self.key.low } else { self.key.high }
+        self.key.address(self.client_end().other())
     }
 
     /// The client's port, 0 where the protocol has none.
@@ -278,17 +282,17 @@ impl Flow {
     }
 
     fn port(&self, of_high: bool) -> u16 {
-        match (has_ports(self.key.protocol), of_high) {
+        match (has_ports(self.protocol()), of_high) {
             (false, _) => 0,
-            (true, true) => self.key.high_port,
-            (true, false) => self.key.low_port,
+            (true, true) => self.key.high_port(),
+            (true, false) => self.key.low_port(),
         }
     }
 
     /// ICMP: the type of the request, and the identifier.
     pub fn icmp(&self) -> Option<(u16, u16)> {
-        let icmp = matches!(self.key.protocol, crate::key::ICMP | crate::key::ICMP6);
-        icmp.then_some((self.key.high_port, self.key.low_port))
+        let icmp = matches!(self.protocol(), crate::key::ICMP | crate::key::ICMP6);
+        icmp.then_some((self.key.high_port(), self.key.low_port()))
     }
 
     /// The client's address on the link, as its first frame had it; zeros before that.
@@ -404,10 +408,10 @@ impl Flow {
     /// What `verdict` may know.
     pub fn facts(&self) -> FlowFacts {
         FlowFacts {
-            segment: self.key.segment,
+            segment: self.key.segment(),
             vlan: self.key.vlan,
-            tunnel: self.key.tunnel,
-            protocol: self.key.protocol,
+            tunnel: self.key.tunnel(),
+            protocol: self.key.protocol(),
             client: self.client(),
             server: self.server(),
             client_port: self.client_port(),

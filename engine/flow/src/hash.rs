@@ -64,8 +64,8 @@ pub(crate) fn place_word(segment: SegmentId, vlan: VlanStack) -> u64 {
 /// The owner is `lane_hash(…) % workers`. See [`lane_of`] for the addresses to give it.
 #[inline]
 pub fn lane_hash(key: &HashKey, segment: SegmentId, vlan: VlanStack, a: Addr, b: Addr) -> u64 {
-    let (low, high) = if order(a) <= order(b) { (a, b) } else { (b, a) };
-    let ((l0, l1), (h0, h1)) = (low.halves(), high.halves());
+    let (a, b) = (a.halves(), b.halves());
+    let ((l0, l1), (h0, h1)) = if a <= b { (a, b) } else { (b, a) };
     key.hash([l0, l1, h0, h1, place_word(segment, vlan), 0])
 }
 
@@ -78,12 +78,6 @@ pub fn lane_of(key: &HashKey, segment: SegmentId, packet: &portcullis_wire::Pack
         _ => (packet.src, packet.dst),
     };
     lane_hash(key, segment, packet.vlan, a, b)
-}
-
-/// An address as a number: one comparison instead of sixteen.
-#[inline]
-pub(crate) fn order(a: Addr) -> u128 {
-    u128::from_be_bytes(a.octets())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! This file must never know a state or a clock.
 
-use crate::hash::{HashKey, order, place_word};
+use crate::hash::HashKey;
 use portcullis_types::{Addr, SegmentId, VlanStack};
 use portcullis_wire::{Packet, Quoted};
 
@@ -30,22 +30,22 @@ impl End {
 
 /// What makes two packets one flow: segment, VLAN stack, tunnel, protocol and both ends.
 ///
-/// For ICMP there are no ports: `low_port` is the identifier and `high_port` the type of the
+/// For ICMP there are no ports: the low port is the identifier and the high one the type of the
 /// request (so that a reply meets its request), whichever end is which. For protocols that `wire`
 /// reads no ports of, both are 0: the pair of addresses is the flow.
+///
+/// Whole words only: the key is made in registers and compared and hashed word by word. (Made from
+/// bytes and then read in larger pieces, it would stall on its own stores.)
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[repr(C)]
 pub(crate) struct FlowKey {
-    pub(crate) low: Addr,
-    pub(crate) high: Addr,
+    /// The halves of the address.
+    low: [u64; 2],
+    high: [u64; 2],
     pub(crate) vlan: VlanStack,
-    pub(crate) tunnel: u32,
-    pub(crate) low_port: u16,
-    pub(crate) high_port: u16,
-    pub(crate) segment: SegmentId,
-    pub(crate) protocol: u8,
-    /// 4 or 6.
-    pub(crate) ip_version: u8,
+    /// From the lowest bit: low port, high port, segment (16 each), protocol, IP version (8 each).
+    rest: u64,
+    tunnel: u64,
 }
 
 impl FlowKey {
@@ -56,13 +56,8 @@ impl FlowKey {
             ICMP | ICMP6 => (packet.icmp_id, request_type(packet.protocol, packet.icmp_type)),
             _ => (packet.src_port, packet.dst_port),
         };
-        Self::between(
-            segment,
-            packet,
-            packet.protocol,
-            (packet.src, src_port),
-            (packet.dst, dst_port),
-        )
+        let (src, dst) = ((packet.src, src_port), (packet.dst, dst_port));
+        Self::between(segment, packet, packet.protocol, src, dst)
     }
 
     /// The key of the packet that an ICMP error quotes, and the end that is said to have sent it.
@@ -82,44 +77,70 @@ impl FlowKey {
         segment: SegmentId,
         packet: &Packet,
         protocol: u8,
-        src: (Addr, u16),
-        dst: (Addr, u16),
+        (src, src_port): (Addr, u16),
+        (dst, dst_port): (Addr, u16),
     ) -> (FlowKey, End) {
         let icmp = matches!(protocol, ICMP | ICMP6);
-        let end = match order(src.0).cmp(&order(dst.0)) {
-            std::cmp::Ordering::Less => End::Low,
-            std::cmp::Ordering::Greater => End::High,
-            std::cmp::Ordering::Equal if icmp || src.1 <= dst.1 => End::Low,
-            std::cmp::Ordering::Equal => End::High,
-        };
-        let (low, high) = if end == End::Low { (src, dst) } else { (dst, src) };
-        let (low_port, high_port) = if icmp { (src.1, dst.1) } else { (low.1, high.1) };
-        let key = FlowKey {
-            low: low.0,
-            high: high.0,
-            vlan: packet.vlan,
-            tunnel: 0,
-            low_port,
-            high_port,
-            segment,
-            protocol,
-            ip_version: packet.ip_version,
-        };
-        (key, end)
+        let ((s0, s1), (d0, d1)) = (src.halves(), dst.halves());
+        let src_first =
+            if (s0, s1) == (d0, d1) { icmp || src_port <= dst_port } else { (s0, s1) < (d0, d1) };
+        let (low, high) = if src_first { ([s0, s1], [d0, d1]) } else { ([d0, d1], [s0, s1]) };
+        let (low_port, high_port) =
+            if src_first || icmp { (src_port, dst_port) } else { (dst_port, src_port) };
+        let rest = u64::from(low_port)
+            | u64::from(high_port) << 16
+            | u64::from(segment.0) << 32
+            | u64::from(protocol) << 48
+            | u64::from(packet.ip_version) << 56;
+        let key = FlowKey { low, high, vlan: packet.vlan, rest, tunnel: 0 };
+        (key, if src_first { End::Low } else { End::High })
     }
 
     /// The seeded hash.
     #[inline]
     pub(crate) fn hash(&self, key: &HashKey) -> u64 {
-        let ((l0, l1), (h0, h1)) = (self.low.halves(), self.high.halves());
-        let ports = u64::from(self.low_port)
-            | u64::from(self.high_port) << 16
-            | u64::from(self.protocol) << 32;
-        // The tunnel takes the bits that a VLAN stack leaves free only in part: it is mixed in
-        // with the ports by a rotation, which loses nothing that the comparison does not catch.
-        let ports = ports ^ u64::from(self.tunnel).rotate_left(40);
-        key.hash([l0, l1, h0, h1, place_word(self.segment, self.vlan), ports])
+        let ([l0, l1], [h0, h1]) = (self.low, self.high);
+        // A VLAN stack has 36 bits; the tunnel goes above them.
+        let place = self.vlan.bits() ^ self.tunnel.rotate_left(36);
+        key.hash([l0, l1, h0, h1, place, self.rest])
     }
+
+    /// The address of an end.
+    pub(crate) fn address(&self, end: End) -> Addr {
+        let [high, low] = if end == End::Low { self.low } else { self.high };
+        Addr::v6((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+    }
+
+    pub(crate) fn low_port(&self) -> u16 {
+        bits_16(self.rest)
+    }
+
+    pub(crate) fn high_port(&self) -> u16 {
+        bits_16(self.rest >> 16)
+    }
+
+    pub(crate) fn segment(&self) -> SegmentId {
+        SegmentId(bits_16(self.rest >> 32))
+    }
+
+    #[inline]
+    pub(crate) fn protocol(&self) -> u8 {
+        bits_16(self.rest >> 48).to_le_bytes()[0]
+    }
+
+    pub(crate) fn ip_version(&self) -> u8 {
+        bits_16(self.rest >> 48).to_le_bytes()[1]
+    }
+
+    pub(crate) fn tunnel(&self) -> u32 {
+        u32::try_from(self.tunnel).unwrap_or(0)
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the lowest sixteen bits are what is wanted")]
+fn bits_16(n: u64) -> u16 {
+    n as u16
 }
 
 /// Whether `wire` reads ports of this protocol.

@@ -191,7 +191,10 @@ impl FlowTable {
     #[inline]
     pub fn warm(&self, located: &mut Located) {
         if matches!(located.kind, Kind::Whole | Kind::Quoted) {
-            located.hint = self.find(located).unwrap_or(crate::slab::NONE);
+            // Asking whether it lives touches the line that every packet changes.
+            let lives =
+                |slot: &u32| self.flows.get(*slot as usize).is_some_and(|f| f.has(mark::LIVE));
+            located.hint = self.find(located).filter(lives).unwrap_or(crate::slab::NONE);
         }
     }
 
