@@ -6,7 +6,8 @@ use portcullis_types::PortSide;
 /// port's sockets. All zero is the healthy state: alert on every one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct XdpStatistics {
-    /// Frames dropped for other reasons than a full ring.
+    /// Frames dropped for other reasons than a full receive ring; in copy mode an empty fill ring is
+    /// among them.
     pub rx_dropped: u64,
     /// Frames dropped because the fill ring was empty.
     pub rx_fill_ring_empty_descs: u64,
@@ -38,7 +39,7 @@ pub struct PortStatistics {
     /// Times that the kernel said the link was down.
     pub link_down: u64,
     /// Frames that the kernel dropped before the source saw them (AF_PACKET `tp_drops`; for AF_XDP
-    /// the sum of the receive-side counters in `xdp`).
+    /// `rx_dropped` and `rx_ring_full` of `xdp`, which do not overlap).
     pub kernel_dropped: u64,
     /// The kernel's AF_XDP counters; zeros for other backends.
     pub xdp: XdpStatistics,

@@ -436,8 +436,9 @@ impl FrameSource for XdpSource {
             if xdp != crate::XdpStatistics::default() || port.link != Link::Gone {
                 port.counted.xdp = xdp;
             }
+            // In copy mode a frame that met an empty fill ring is in `rx_dropped` as well.
             port.counted.kernel_dropped =
-                xdp.rx_dropped + xdp.rx_ring_full + xdp.rx_fill_ring_empty_descs;
+                port.counted.xdp.rx_dropped + port.counted.xdp.rx_ring_full;
             *statistics.port_mut(port.side) = port.counted;
         }
         statistics

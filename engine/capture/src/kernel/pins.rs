@@ -46,10 +46,12 @@ impl Pins {
         self.directory.join(name)
     }
 
-    /// The names of everything pinned here.
+    /// The names of everything pinned here. A bpffs has files of its own, with dots in their names,
+    /// which pins cannot have.
     pub(crate) fn names(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
-        entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+        let names = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned());
+        names.filter(|name| !name.contains('.')).collect()
     }
 
     /// Forgets what is pinned under this name, if anything.

@@ -28,13 +28,6 @@ pub(super) const HEADROOM: u32 = 256;
 #[must_use = "a chunk that is dropped is lost to its home"]
 pub(super) struct Chunk(u32);
 
-impl Chunk {
-    /// Its number.
-    pub(super) fn number(&self) -> u32 {
-        self.0
-    }
-}
-
 /// The memory, and the lanes by which chunks come home.
 #[derive(Debug)]
 pub(super) struct Umem {
@@ -194,7 +187,7 @@ mod tests {
     #[test]
     fn every_chunk_has_one_right_and_finds_home() {
         let (umem, homes) = Umem::carve(2048, 4, 3).unwrap();
-        let numbers: Vec<u32> = homes.iter().flatten().map(Chunk::number).collect();
+        let numbers: Vec<u32> = homes.iter().flatten().map(|c| c.0).collect();
         assert_eq!(numbers, (0..12).collect::<Vec<_>>());
         for chunk in homes.into_iter().flatten() {
             umem.send_home(chunk);
