@@ -16,10 +16,15 @@ const DONES: u32 = 1024;
 /// Room for text in one batch.
 const TEXT: u32 = 16 * 1024;
 
-const VERDICTS_AT: u32 = size_of::<Output>() as u32;
-const DONES_AT: u32 = VERDICTS_AT + VERDICTS * size_of::<Verdict>() as u32;
-const TEXT_AT: u32 = DONES_AT + DONES * size_of::<Done>() as u32;
+const VERDICTS_AT: u32 = size::<Output>();
+const DONES_AT: u32 = VERDICTS_AT + VERDICTS * size::<Verdict>();
+const TEXT_AT: u32 = DONES_AT + DONES * size::<Done>();
 const OUTPUT_LEN: u32 = TEXT_AT + TEXT;
+
+#[allow(clippy::cast_possible_truncation, reason = "records are at most 160 bytes")]
+const fn size<T>() -> u32 {
+    size_of::<T>() as u32
+}
 
 /// Words of an arena: 16 bytes each, so that records in it are aligned.
 type Words = Vec<u128>;
@@ -149,10 +154,10 @@ impl<D: Detector> Guest<D> {
             output: 0,
             output_len: OUTPUT_LEN,
             verdicts_at: VERDICTS_AT,
-            verdict_stride: size_of::<Verdict>() as u32,
+            verdict_stride: size::<Verdict>(),
             verdicts_max: VERDICTS,
             dones_at: DONES_AT,
-            done_stride: size_of::<Done>() as u32,
+            done_stride: size::<Done>(),
             dones_max: DONES,
             text_at: TEXT_AT,
             text_max: TEXT,
@@ -214,6 +219,9 @@ impl<D: Detector> Guest<D> {
                 _ => (0, 0),
             };
             out.turn_to(index, slot);
+            if event.kind == 0 {
+                continue; // Taken back by the host: its flow made another instance fault.
+            }
             match EventKind::from_number(event.kind) {
                 Some(EventKind::Tick) => detector.on_tick(header.now, &mut out),
                 Some(EventKind::EndOfInput) => detector.on_end(header.now, &mut out),

@@ -1,0 +1,126 @@
+//! The flow-scope plugins of one worker: inline, at the end of the burst.
+
+use crate::fault::{Fault, PluginEvent};
+use crate::instance::Instance;
+use crate::interest::Interests;
+use crate::limits::HostLimits;
+use crate::manifest::Scope;
+use crate::panel::{InstallError, Panel};
+use crate::plugin::Plugin;
+use crate::seat::{Offer, SeatCounters};
+use crate::slots::{FlowRef, Masks};
+use portcullis_plugin_abi::{Direction, EventKind};
+use portcullis_types::{Finding, PluginId, Tick};
+use std::sync::Arc;
+
+/// All flow-scope plugins of one worker.
+pub struct FlowHost {
+    panel: Panel,
+    masks: Masks,
+}
+
+impl FlowHost {
+    /// Without plugins.
+    pub fn new(limits: HostLimits) -> Self {
+        FlowHost { masks: Masks::new(limits.flows), panel: Panel::new(Scope::Flow, limits) }
+    }
+
+    /// The test that comes before building any record.
+    #[inline]
+    pub fn interests(&self) -> &Interests {
+        &self.panel.interests
+    }
+
+    /// Shows an event to the plugins that want it and have not finished with the flow. Records are
+    /// written straight into guest memory; a batch that is full is run here, and what it finds
+    /// comes with the next [`FlowHost::run`].
+    #[inline]
+    pub fn offer(&mut self, offer: &Offer<'_>) {
+        let Some(kind) = EventKind::from_number(offer.event.kind) else { return };
+        let (protocol, port) = (offer.flow.protocol, offer.flow.server_port);
+        let mut seats = self.panel.interests.wanting(kind, protocol, port);
+        if seats == 0 {
+            return;
+        }
+        if let Some(flow) = offer.flow_ref {
+            seats &= !self.masks.done(flow, offer.event.direction);
+        }
+        self.panel.offer(seats, kind, offer);
+        self.mark();
+    }
+
+    /// Runs all batches and the ticks that are due; appends what was found and what faulted, in an
+    /// order that depends on nothing but the offers.
+    pub fn run(&mut self, now: Tick, findings: &mut Vec<Finding>, faults: &mut Vec<Fault>) {
+        self.panel.run(now, findings, faults);
+        self.mark();
+    }
+
+    /// The input is over: as [`FlowHost::run`], and the last event there is.
+    pub fn end_of_input(
+        &mut self,
+        now: Tick,
+        findings: &mut Vec<Finding>,
+        faults: &mut Vec<Fault>,
+    ) {
+        self.panel.end(now, findings, faults);
+        self.mark();
+    }
+
+    #[inline]
+    fn mark(&mut self) {
+        for (flow, bit, directions) in self.panel.marks.drain(..) {
+            self.masks.mark(flow, bit, directions);
+        }
+    }
+
+    /// Whether no plugin reads this direction of the flow any more: it can take the fast road.
+    #[inline]
+    pub fn is_read(&self, flow: FlowRef, direction: Direction) -> bool {
+        self.panel.interests.readers() & !self.masks.done(flow, direction.number()) != 0
+    }
+
+    /// Puts a warmed instance to work, at a burst boundary. An id that is there already is
+    /// swapped: flow slots stay where the schema is the same.
+    pub fn install(&mut self, id: PluginId, instance: Instance) -> Result<(), InstallError> {
+        self.panel.install(id, instance)?;
+        self.mark();
+        self.masks.forget(self.panel.bit(id));
+        Ok(())
+    }
+
+    /// What a control thread should warm: plugin, version, how many.
+    pub fn needs_spare(&self) -> impl Iterator<Item = (PluginId, Arc<Plugin>, usize)> {
+        self.panel.needs_spare()
+    }
+
+    /// Takes a warmed spare; it becomes the instance where there is none.
+    pub fn install_spare(&mut self, id: PluginId, spare: Instance) -> Result<(), InstallError> {
+        self.panel.install_spare(id, spare)
+    }
+
+    /// Warming a spare failed: counts as a fault at init.
+    pub fn init_failed(&mut self, id: PluginId) {
+        self.panel.init_failed(id);
+    }
+
+    /// Steps in the plugins' lives since the last time.
+    pub fn take_events(&mut self, into: &mut Vec<(PluginId, PluginEvent)>) {
+        self.panel.take_events(into);
+    }
+
+    /// Figures per plugin.
+    pub fn counters(&self) -> impl Iterator<Item = (PluginId, &SeatCounters)> {
+        self.panel.counters()
+    }
+
+    /// The plugins' own metrics: plugin, name, value.
+    pub fn metrics(&mut self, each: impl FnMut(PluginId, &str, i64)) {
+        self.panel.metrics(each);
+    }
+
+    /// The plugins and their versions at work.
+    pub fn plugins(&self) -> impl Iterator<Item = (PluginId, &Arc<Plugin>)> {
+        self.panel.plugins()
+    }
+}

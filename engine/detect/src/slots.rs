@@ -1,0 +1,119 @@
+//! Per-flow memory that the host owns: flow slots and masks, indexed by the flow's index in its
+//! worker's table. A generation that differs means another flow: what was there reads as zero.
+
+/// A flow's index in its worker's table, and its generation.
+pub type FlowRef = (u32, u32);
+
+/// The slots of one plugin.
+pub(crate) struct Slots {
+    len: usize,
+    bytes: Vec<u8>,
+    generations: Vec<u32>,
+}
+
+impl Slots {
+    pub(crate) fn new(flows: u32, len: u32) -> Self {
+        let flows = if len == 0 { 0 } else { flows as usize };
+        Slots {
+            len: len as usize,
+            bytes: vec![0; flows * len as usize],
+            generations: vec![0; flows],
+        }
+    }
+
+    /// The slot of a flow, zeroed if the flow is new here; `None` beyond the table.
+    pub(crate) fn slot(&mut self, (index, generation): FlowRef) -> Option<&mut [u8]> {
+        let index = index as usize;
+        let tag = self.generations.get_mut(index)?;
+        let slot = self.bytes.get_mut(index * self.len..(index + 1) * self.len)?;
+        // Off by one, so that a zeroed table belongs to nobody.
+        let generation = generation.wrapping_add(1);
+        if *tag != generation {
+            *tag = generation;
+            slot.fill(0);
+        }
+        Some(slot)
+    }
+}
+
+/// Which plugins have finished with which direction of each flow.
+pub(crate) struct Masks {
+    flows: Vec<Mask>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Mask {
+    generation: u32,
+    done: [u32; 2],
+}
+
+/// Which directions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Directions {
+    /// 0 to the server, 1 to the client.
+    One(u8),
+    Both,
+}
+
+impl Masks {
+    pub(crate) fn new(flows: u32) -> Self {
+        Masks { flows: vec![Mask::default(); flows as usize] }
+    }
+
+    #[inline]
+    pub(crate) fn done(&self, (index, generation): FlowRef, direction: u8) -> u32 {
+        match self.flows.get(index as usize) {
+            Some(mask) if mask.generation == generation.wrapping_add(1) => {
+                let [to_server, to_client] = mask.done;
+                if direction == 0 { to_server } else { to_client }
+            }
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn mark(&mut self, (index, generation): FlowRef, bit: u32, directions: Directions) {
+        let Some(mask) = self.flows.get_mut(index as usize) else { return };
+        let generation = generation.wrapping_add(1);
+        if mask.generation != generation {
+            *mask = Mask { generation, done: [0; 2] };
+        }
+        let [to_server, to_client] = &mut mask.done;
+        if directions != Directions::One(1) {
+            *to_server |= bit;
+        }
+        if directions != Directions::One(0) {
+            *to_client |= bit;
+        }
+    }
+
+    /// A seat has another plugin now: nothing is done for it.
+    pub(crate) fn forget(&mut self, bit: u32) {
+        for mask in &mut self.flows {
+            mask.done = mask.done.map(|m| m & !bit);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_flow_finds_zeros() {
+        let mut slots = Slots::new(2, 8);
+        slots.slot((1, 0)).expect("within").fill(7);
+        assert_eq!(slots.slot((1, 0)).expect("within"), [7; 8]);
+        assert_eq!(slots.slot((1, 1)).expect("within"), [0; 8]);
+        assert!(slots.slot((2, 0)).is_none());
+    }
+
+    #[test]
+    fn masks_keep_directions_and_generations_apart() {
+        let mut masks = Masks::new(2);
+        masks.mark((0, 5), 0b10, Directions::One(1));
+        assert_eq!((masks.done((0, 5), 0), masks.done((0, 5), 1)), (0, 0b10));
+        assert_eq!(masks.done((0, 6), 1), 0);
+        masks.mark((0, 5), 0b1, Directions::Both);
+        assert_eq!((masks.done((0, 5), 0), masks.done((0, 5), 1)), (0b1, 0b11));
+    }
+}
