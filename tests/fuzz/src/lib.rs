@@ -2,6 +2,12 @@
 
 use portcullis_wire::{Checks, LinkType, PacketKind, parse};
 
+/// Any history of packets: the table's counts add up, ids go stale when flows end, every end has its
+/// record, and the limits hold. The assertions are in `fuzz_admit` itself.
+pub fn flow(history: &[u8]) {
+    portcullis_flow::fuzz_admit(history);
+}
+
 /// Every link type, with and without checksums: all offsets in order and within the frame, the
 /// rejects of a parsed packet never fatal, and an error always one.
 pub fn wire(frame: &[u8]) {

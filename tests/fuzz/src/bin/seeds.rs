@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
+    write("flow", &histories())?;
     write("wire", &frames())
 }
 
@@ -52,4 +53,30 @@ fn frames() -> Vec<Vec<u8>> {
     frames.push([&[2; 12][..], &llc, &quoted].concat());
     frames.push([&[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 9, 0, 0, 8, 0][..], &quoted].concat());
     frames
+}
+
+/// Histories of packets as `portcullis_flow::fuzz_admit` reads them: a policy byte, then twelve
+/// bytes a packet: hosts, ports, protocol, length, two numbers, flags, fragment, offset, port of
+/// the segment, pause, and what to do with the flow.
+fn histories() -> Vec<Vec<u8>> {
+    let handshake = [
+        [0x21, 0x40, 0, 0, 0, 0, 0x02, 0, 0, 0, 1, 0xf1],
+        [0x12, 0x01, 0, 0, 0, 0, 0x12, 0, 0, 1, 1, 0xf1],
+        [0x21, 0x40, 0, 9, 0, 0, 0x10, 0, 0, 0, 1, 0xf1],
+        [0x21, 0x40, 0, 0, 0, 0, 0x04, 0, 0, 0, 90, 0xf1],
+    ];
+    let fragments = [
+        [0x21, 0x40, 4, 80, 0, 0, 0, 0x03, 0, 0, 1, 0xf1],
+        [0x21, 0x40, 4, 80, 0, 0, 0, 0x03, 10, 0, 1, 0xf1],
+        [0x21, 0x40, 4, 8, 0, 0, 0, 0x07, 5, 0, 1, 0xf1],
+    ];
+    let error = [
+        [0x21, 0x40, 4, 9, 0, 0, 0, 0, 0, 0, 1, 0xf1],
+        [0x12, 0x40, 6, 9, 2, 1, 0, 0, 0, 1, 1, 0xf0],
+    ];
+    [&handshake[..], &fragments, &error]
+        .into_iter()
+        .zip(0u8..)
+        .map(|(packets, policy)| [&[policy][..], &packets.concat()].concat())
+        .collect()
 }
