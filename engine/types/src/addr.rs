@@ -62,6 +62,7 @@ impl Addr {
     }
 
     /// Whether the address is multicast (224/4 or ff00::/8) or the IPv4 limited broadcast.
+    #[inline]
     pub fn is_group(&self) -> bool {
         match self.as_v4() {
             Some(b) => b[0] & 0xf0 == 0xe0 || b == [255; 4],

@@ -80,7 +80,7 @@ pub mod protocol {
 pub fn parse(frame: &[u8], link: LinkType, checks: Checks) -> Result<Packet, Malformed> {
     let frame = frame.get(..usize::from(u16::MAX)).unwrap_or(frame);
     // The packet is filled in where it will be returned: a copy of it costs as much as IPv4.
-    let mut outcome = Ok(Packet::default());
+    let mut outcome = Ok(Packet::EMPTY);
     if let Ok(packet) = &mut outcome
         && let Err(reject) = link::read(packet, frame, link, checks)
     {

@@ -70,19 +70,16 @@ fn behind_type(
     kind: u16,
     checks: Checks,
 ) -> Result<(), Reject> {
-    match kind {
-        ethertype::IPV4 | ethertype::IPV6 | ethertype::ARP => {
-            network(packet, frame, at, kind, checks)
-        }
-        ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_SERVICE_VLAN => {
-            let (at, kind) = tags(packet, frame, at)?;
-            untagged(packet, frame, at, kind, checks)
-        }
-        _ => untagged(packet, frame, at, kind, checks),
+    // Tagged or not, one way on: the network layer is inlined here and only here.
+    let (at, kind) = if is_tag(kind) { tags(packet, frame, at)? } else { (at, kind) };
+    if kind <= LENGTH_MAX {
+        return llc(packet, frame, at, kind, checks);
     }
+    network(packet, frame, at, kind, checks)
 }
 
 /// Reads all tags from the first one's body at `at`; the place and the type behind them.
+#[inline]
 fn tags(packet: &mut Packet, frame: &[u8], mut at: usize) -> Result<(usize, u16), Reject> {
     let mut stack = VlanStack::UNTAGGED;
     for _ in 0..VLAN_TAGS_MAX {
@@ -113,24 +110,22 @@ const fn is_tag(kind: u16) -> bool {
     matches!(kind, ethertype::VLAN | ethertype::SERVICE_VLAN | ethertype::OLD_SERVICE_VLAN)
 }
 
-/// Behind all tags: a network protocol, an 802.3 length, or something that passes untouched.
-fn untagged(
+/// Behind an 802.3 length: SNAP leads to a network protocol, all else passes untouched.
+#[cold]
+fn llc(
     packet: &mut Packet,
     frame: &[u8],
     at: usize,
-    kind: u16,
+    length: u16,
     checks: Checks,
 ) -> Result<(), Reject> {
-    if kind > LENGTH_MAX {
-        return network(packet, frame, at, kind, checks);
-    }
     // LLC: DSAP and SSAP 0xaa with unnumbered information is SNAP; organisation 0 (RFC 1042) or
     // 00:00:f8 (802.1H bridges) carries an ethertype.
     let behind = frame.get(at..).unwrap_or_default();
     match behind.first_chunk::<8>() {
         Some(&[0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, t0, t1]) => {
             // The 802.3 length bounds what belongs to the frame, as the IP length does after it.
-            let end = (at + usize::from(kind)).min(frame.len());
+            let end = (at + usize::from(length)).min(frame.len());
             let inside = frame.get(..end).unwrap_or(frame);
             snap(packet, inside, at + 8, u16::from_be_bytes([t0, t1]), checks)
         }

@@ -142,7 +142,7 @@ pub struct Quoted {
 }
 
 /// A frame whose headers have been checked. Offsets count from the frame's first byte.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Packet {
     /// Sender on the link; zeros where the link has none.
     pub src_mac: Mac,
@@ -200,7 +200,53 @@ pub struct Packet {
     pub rejects: RejectSet,
 }
 
+impl Default for Packet {
+    fn default() -> Self {
+        Packet::EMPTY
+    }
+}
+
 impl Packet {
+    /// Nothing read yet. A constant, since a derived default is put together field by field and
+    /// then copied in wide words, which stalls on its own stores.
+    pub const EMPTY: Packet = Packet {
+        src_mac: Mac([0; 6]),
+        dst_mac: Mac([0; 6]),
+        vlan: VlanStack::UNTAGGED,
+        ethertype: 0,
+        kind: PacketKind::Other,
+        ip_version: 0,
+        src: Addr::UNSPECIFIED,
+        dst: Addr::UNSPECIFIED,
+        arp_operation: 0,
+        protocol: 0,
+        ttl: 0,
+        tos: 0,
+        ip_len: 0,
+        src_port: 0,
+        dst_port: 0,
+        tcp: Tcp {
+            seq: 0,
+            ack: 0,
+            window: 0,
+            checksum: 0,
+            urgent: 0,
+            flags: TcpFlags(0),
+            header_len: 0,
+        },
+        icmp_type: 0,
+        icmp_code: 0,
+        icmp_id: 0,
+        icmp_sequence: 0,
+        quoted: None,
+        fragment: None,
+        l3_offset: 0,
+        l4_offset: 0,
+        payload_offset: 0,
+        payload_len: 0,
+        rejects: RejectSet::EMPTY,
+    };
+
     /// The bytes behind the upper-layer header. For other IP protocols the bytes behind the IP
     /// headers, for ARP and others the bytes behind the link header.
     #[inline]

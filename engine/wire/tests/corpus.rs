@@ -36,8 +36,11 @@ fn link_type(number: u32) -> Option<LinkType> {
     })
 }
 
-/// Frames of a classic pcap, with whether each was cut short; `None` for other formats and links.
-fn frames(bytes: &[u8]) -> Option<(LinkType, Vec<(&[u8], bool)>)> {
+/// A frame, and whether the capture cut it short.
+type Captured<'a> = (&'a [u8], bool);
+
+/// Frames of a classic pcap; `None` for other formats and links.
+fn frames(bytes: &[u8]) -> Option<(LinkType, Vec<Captured<'_>>)> {
     let little = match bytes.first_chunk::<4>()? {
         [0xd4, 0xc3, 0xb2, 0xa1] | [0x4d, 0x3c, 0xb2, 0xa1] => true,
         [0xa1, 0xb2, 0xc3, 0xd4] | [0xa1, 0xb2, 0x3c, 0x4d] => false,
