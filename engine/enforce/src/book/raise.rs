@@ -33,6 +33,11 @@ impl Book {
             format!("{count} blocked hosts of one network, the last by: {}", cause.message);
         let id = BlockId(self.next_id);
         self.counters.raised += 1;
+        if self.blocks.len() >= self.config.capacity {
+            // The tables are of the book's size: the newest host makes room for its network. The
+            // orders travel together, so that no worker sees the moment between.
+            self.end(host, Unblocked::Covered, now, out);
+        }
         out.events.push(BookEvent::Raised { id, hosts: count });
         self.begin(
             Block {
