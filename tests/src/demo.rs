@@ -6,7 +6,6 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::engine::{Block, Engine, SEGMENT, Settings};
 use crate::lab::{self, Lab, Queues, Side};
@@ -235,35 +234,15 @@ fn await_block(engine: &Engine<'_>) -> Option<Block> {
     found
 }
 
-/// The figures of the engine itself, as `status` gives them.
+/// The figures of the engine itself, as `metrics` gives them.
 fn figures(story: &mut Story, engine: &Engine<'_>) {
     story.chapter("Figures since the engine was started again");
-    let mut figures = Vec::new();
-    flatten("", &engine.status(), &mut figures);
-    for (name, value) in figures.iter().filter(|(_, value)| *value > 0) {
-        story.figure(name, &value.to_string());
+    for (name, value) in engine.figures().counted() {
+        story.figure(name, &format!("{value}"));
     }
     let count = |kind: &str| engine.events(kind).len().to_string();
     story.say("And in the events of the whole story:");
     for kind in ["alert", "block", "unblock", "flow", "anomaly"] {
         story.figure(&format!("{kind} events"), &count(kind));
-    }
-}
-
-/// All whole numbers of a JSON value with the path that leads to them.
-fn flatten(path: &str, value: &Value, into: &mut Vec<(String, u64)>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                flatten(&path, value, into);
-            }
-        }
-        Value::Array(items) => {
-            for (index, value) in items.iter().enumerate() {
-                flatten(&format!("{path}[{index}]"), value, into);
-            }
-        }
-        _ => into.extend(value.as_u64().map(|number| (path.to_owned(), number))),
     }
 }

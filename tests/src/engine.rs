@@ -291,16 +291,15 @@ impl<'lab> Engine<'lab> {
         let _ = self.ask(&["mode", SEGMENT, mode]).expect_success();
     }
 
-    /// Replaces a detector at run time.
-    pub fn swap_plugin(&self, name: &str, wasm: &Path) {
-        let wasm = wasm.to_string_lossy();
-        let _ = self.ask(&["plugin", "swap", name, &wasm]).expect_success();
+    /// Puts a detector in the place of the running one of the same name.
+    pub fn swap_plugin(&self, wasm: &Path) {
+        let _ = self.ask(&["plugin", "swap", &wasm.to_string_lossy()]).expect_success();
     }
 
-    /// Live figures.
+    /// Every figure that it exports now.
     #[must_use]
-    pub fn status(&self) -> Value {
-        self.answer(&["status"])
+    pub fn figures(&self) -> Figures {
+        Figures::read(&self.ask(&["metrics"]).expect_success())
     }
 
     /// The events of one type that are on disk.
@@ -312,6 +311,48 @@ impl<'lab> Engine<'lab> {
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|event| event["event_type"] == event_type)
             .collect()
+    }
+}
+
+/// The engine's figures, as Prometheus text has them.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    samples: Vec<(String, f64)>,
+}
+
+impl Figures {
+    fn read(text: &str) -> Figures {
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let samples = samples.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            Some((series.to_owned(), value.parse().ok()?))
+        });
+        Figures { samples: samples.collect() }
+    }
+
+    /// Name with labels, and value, of everything that is not zero.
+    pub fn counted(&self) -> impl Iterator<Item = (&str, f64)> {
+        let samples = self.samples.iter().filter(|(_, value)| *value != 0.0);
+        samples.map(|(series, value)| (series.as_str(), *value))
+    }
+
+    /// The sum of all series whose name or labels hold this word; panics where there is none, so
+    /// that a figure that was renamed is not taken for zero.
+    #[must_use]
+    pub fn sum(&self, word: &str) -> f64 {
+        let is_meant = |series: &str| {
+            series
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .any(|part| part == word || part.ends_with(&format!("_{word}_total")))
+        };
+        let meant: Vec<f64> = self
+            .samples
+            .iter()
+            .filter(|(series, _)| is_meant(series))
+            .map(|(_, value)| *value)
+            .collect();
+        assert!(!meant.is_empty(), "no figure for `{word}` among {:#?}", self.samples);
+        meant.iter().sum()
     }
 }
 
@@ -374,4 +415,21 @@ fn launch(lab: &Lab, configuration: &Path) -> Running {
     let binary = requirement::engine_binary().to_string_lossy().into_owned();
     let configuration = configuration.to_string_lossy();
     lab.engine().start(&[&binary, "run", "-c", &configuration], &log_file(lab))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Figures;
+
+    #[test]
+    fn figures_are_found_by_name_and_by_label() {
+        let text = "# TYPE portcullis_xdp_total counter\n\
+                    portcullis_xdp_total{port=\"port-a\",kind=\"rx_dropped\"} 2\n\
+                    portcullis_xdp_total{port=\"port-b\",kind=\"rx_dropped\"} 3\n\
+                    portcullis_capture_transmit_full_total{port=\"port-b\"} 4\n";
+        let figures = Figures::read(text);
+        assert!((figures.sum("rx_dropped") - 5.0).abs() < 0.1);
+        assert!((figures.sum("transmit_full") - 4.0).abs() < 0.1);
+        assert_eq!(figures.counted().count(), 3);
+    }
 }

@@ -78,7 +78,7 @@ impl Story {
 
     /// States a figure.
     pub fn figure(&self, name: &str, value: &str) {
-        println!("   {name:<44} {value:>14}");
+        println!("   {name:<76} {value:>14}");
     }
 
     /// Ends; the claims that did not hold.

@@ -76,11 +76,15 @@ pub fn arp_answers(host: &Host, target: IpAddr) -> bool {
         .succeeded()
 }
 
-/// An nmap run: `kind` is its scan option (`-sS`, `-sT`, `-sF`, …), `ports` as nmap writes them.
+/// An nmap run: `kind` is its scan option (`-sS`, `-sT`, `-sF`, …), `ports` as nmap writes
+/// them; the targets are of one family.
 #[must_use]
 pub fn nmap(host: &Host, kind: &str, ports: &str, targets: &str) -> Finished {
     let mut words = vec!["nmap", "-n", "-Pn", "-T4", "--max-retries", "1", "--host-timeout", "40s"];
     words.extend([kind, "-p", ports]);
+    if targets.contains(':') {
+        words.push("-6");
+    }
     words.extend(targets.split_whitespace());
     host.run(&words, TOOL_LIMIT)
 }

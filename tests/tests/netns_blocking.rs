@@ -85,12 +85,9 @@ fn a_scan_over_ipv6_is_blocked() {
         street(&plans(&["attacker", "neighbr", "honest20", "server10", "server20"]));
     let engine = Engine::start(&lab, &Settings::default());
     let target = IpAddr::V6(lab::SERVER_6);
-    let kind = ["-6", "-sS"];
     let host = lab.host("attacker");
     assert!(traffic::fetches(host, target));
-    let words =
-        ["nmap", "-n", "-Pn", "-T4", "--max-retries", "1", kind[0], kind[1], "-p", SCANNED_PORTS];
-    let _ = host.run(&[&words[..], &[&target.to_string()]].concat(), Duration::from_secs(40));
+    let _ = traffic::nmap(host, "-sS", SCANNED_PORTS, &target.to_string());
     engine.await_block(lab::CLIENT_6.into(), Place::VLAN_10);
     assert!(!traffic::fetches_within(host, target, REFUSAL));
     assert!(traffic::fetches(lab.host("honest20"), target), "the same address in VLAN 20");

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use portcullis_tests::capture_file;
-use portcullis_tests::lab::{self, Host, Lab, Side};
+use portcullis_tests::lab::{self, Host, HostPlan, Lab, Side};
+use portcullis_tests::place::Place;
 use portcullis_tests::requirement::{self, Readiness};
 use portcullis_tests::service::{self, Service};
 use portcullis_tests::sniffer::Sniffer;
@@ -99,6 +100,43 @@ fn the_wire_shows_what_was_put_on_it() {
     for frame in &frames {
         assert!(seen.contains(frame), "lost or changed: {frame:02x?} in {seen:02x?}");
     }
+}
+
+/// A test of the engine that sees an attack fail must know that it would have worked.
+#[test]
+fn the_attacks_work_where_nothing_stops_them() {
+    if requirement::lab() == Readiness::Skip {
+        return;
+    }
+    let evader = HostPlan { name: "evader", place: Place::VID_0, ..lab::STREET[3] };
+    let plans: Vec<HostPlan> = lab::STREET.into_iter().chain([evader]).collect();
+    let lab = Lab::build(&plans, lab::Queues::Two);
+    lab.bridge_instead_of_engine();
+    let (attacker, server) = (lab.host("attacker"), lab.host("server10"));
+    let _netbios = service::open_port(&lab, server, 139);
+    let _ssh = service::ssh(&lab, server);
+    let _http = [service::http(&lab, server), service::http(&lab, lab.host("server0"))];
+    let target = IpAddr::V4(lab::SERVER);
+    let sniffer = Sniffer::on_wire(&lab, Side::Inside);
+    traffic::winnuke(attacker, target);
+    let forged = ["-S", "-a", "10.9.0.55", "-i", "u1000", "-p", "++1"];
+    let flood = traffic::hping(attacker, &forged, 50, target);
+    let land = format!("IP(src='{target}',dst='{target}')/TCP(sport=80,dport=80,flags='S')*3");
+    let crafted = traffic::scapy(attacker, &land);
+    let heard = sniffer.frames();
+    let carries = |needle: &[u8]| {
+        heard.iter().filter(|frame| frame.windows(needle.len()).any(|part| part == needle)).count()
+    };
+    assert!(carries(traffic::WINNUKE_DATA.as_bytes()) > 0, "WinNuke does not arrive");
+    assert!(carries(traffic::WINNUKE_SEQUEL.as_bytes()) > 0, "what follows WinNuke does not");
+    assert!(carries(&[10, 9, 0, 55, 10, 9, 0, 10]) >= 50, "the forged flood: {flood}");
+    assert!(carries(&[10, 9, 0, 10, 10, 9, 0, 10]) >= 3, "LAND: {crafted}");
+    assert!(traffic::ssh_banner(attacker, target).starts_with("SSH-2.0"));
+    assert!(traffic::fetches(lab.host("evader"), target), "Linux takes VID 0 as no tag");
+    let scan = traffic::nmap(attacker, "-sS", "20-30", &lab::SERVER_6.to_string());
+    assert!(scan.stdout.contains("22/tcp open"), "{scan}");
+    let sweep = traffic::nmap_sweep(attacker, "10.9.0.10-14");
+    assert!(sweep.stdout.contains("5 hosts up"), "{sweep}");
 }
 
 #[test]
