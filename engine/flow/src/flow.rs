@@ -151,6 +151,10 @@ pub(crate) mod mark {
     pub(crate) const UNREACHABLE: u16 = 1 << 8;
     pub(crate) const CLIENT_ON_B: u16 = 1 << 9;
     pub(crate) const REFUSED: u16 = 1 << 10;
+    /// A finding was about it.
+    pub(crate) const ALERTED: u16 = 1 << 13;
+    /// A fault left a detector's opinion out.
+    pub(crate) const UNSCANNED: u16 = 1 << 14;
     pub(crate) const REPLIED: u16 = 1 << 11;
     pub(crate) const FIRST_TO_CLIENT: u16 = 1 << 12;
 }
@@ -403,6 +407,26 @@ impl Flow {
     /// The rejects reported so far.
     pub fn rejects(&self) -> RejectSet {
         self.rejects
+    }
+
+    /// Whether any finding was about it.
+    pub fn alerted(&self) -> bool {
+        self.has(mark::ALERTED)
+    }
+
+    /// Notes that a finding was about it.
+    pub fn set_alerted(&mut self) {
+        self.marks |= mark::ALERTED;
+    }
+
+    /// Whether a fault left a detector's opinion on it out.
+    pub fn unscanned(&self) -> bool {
+        self.has(mark::UNSCANNED)
+    }
+
+    /// Notes that a fault left a detector's opinion on it out.
+    pub fn set_unscanned(&mut self) {
+        self.marks |= mark::UNSCANNED;
     }
 
     /// What `verdict` may know.

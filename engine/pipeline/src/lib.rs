@@ -1,0 +1,35 @@
+//! The street: bursts of frames from a source to the other port, with everything between.
+//!
+//! Begin with [`worker`]: the burst loop of one worker is one function there. [`lane`] is what a
+//! worker owns; [`replay`] carries captures over the same lanes. This crate introduces the floor-2
+//! stages to each other, and must never know a protocol's syntax, a file, or that a control plane
+//! exists: policy comes as a [`Snapshot`], words go to an [`Outlet`].
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
+)]
+
+mod burst;
+mod collect;
+mod counters;
+mod decide;
+mod events;
+pub mod lane;
+mod links;
+mod outlet;
+mod owner;
+pub mod replay;
+mod report;
+mod snapshot;
+mod telling;
+
+pub use burst::{BURST_FRAMES, Fate, InHand, WINDOW_FRAMES};
+pub use counters::{Cell, LaneCounters};
+pub use decide::Ending;
+pub use lane::{Lane, LaneParts};
+pub use links::link_type;
+pub use outlet::Outlet;
+pub use owner::{owner, read_headers};
+pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
+pub use report::{Alert, Anomaly, Conversation, Drop, FlowEnded, Outcome, Report};
+pub use snapshot::{Inside, OnFault, Snapshot};

@@ -1,0 +1,218 @@
+//! Findings into verdicts, and verdicts onto the frames in hand.
+//!
+//! The same-burst rule lives here: a flow-scope verdict holds for the frame that carried the
+//! attack and for every later frame of its flow or its offender in the same burst. This file must
+//! never know how a block is stored or an RST is made.
+
+use crate::burst::{Fate, InHand};
+use crate::lane::Lane;
+use crate::outlet::Outlet;
+use crate::report::{Alert, Conversation, Outcome, Report};
+use portcullis_flow::{Direction, FlowId};
+use portcullis_enforce::{BlockId, TableOrder};
+use portcullis_types::{Action, DropReason, Finding, FrameIndex, Party, Reach, Tick, Whence};
+use portcullis_verdict::{BurstVerdicts, Claim, Context, Effect, Verdict, Withheld};
+
+/// A connection to be ended towards its ends, with the frame that shows how to reach them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ending {
+    /// The frame that carried the attack.
+    pub frame: FrameIndex,
+    /// The flow that ends, where there is one.
+    pub flow: Option<FlowId>,
+}
+
+impl Lane {
+    /// Decides on what the burst's detectors found, and marks the frames. Live only: replay judges
+    /// the findings of all lanes together.
+    pub fn decide(&mut self, burst: &mut [InHand], now: Tick, outlet: &mut impl Outlet) {
+        self.endings.clear();
+        if self.findings.is_empty() {
+            return;
+        }
+        let mut verdicts = std::mem::replace(&mut self.verdicts, BurstVerdicts::new(0));
+        let mut findings = std::mem::take(&mut self.findings);
+        verdicts.clear();
+        for finding in findings.drain(..) {
+            let held = finding.frame.and_then(|at| burst.get(usize::from(at.0)));
+            self.judge(&finding, held, now, &mut verdicts, outlet);
+        }
+        for held in burst {
+            self.mark(held, &verdicts, outlet);
+        }
+        (self.verdicts, self.findings) = (verdicts, findings);
+    }
+
+    /// Judges one finding, tells it, and carries out what concerns this lane. Returns the verdict.
+    pub fn judge(
+        &mut self,
+        finding: &Finding,
+        held: Option<&InHand>,
+        now: Tick,
+        verdicts: &mut BurstVerdicts,
+        outlet: &mut impl Outlet,
+    ) -> Verdict {
+        let flow = finding.flow.map(|(index, generation)| FlowId { index, generation });
+        let flow_id = flow.and_then(|id| self.parts.flows.flow(id)).map_or(0, |f| f.id64());
+        let verdict = self.verdict(finding, flow_id, now);
+        self.count(&verdict);
+        if verdict.effect == Effect::Silent {
+            return verdict;
+        }
+        if let Some(flow) = flow.and_then(|id| self.parts.flows.flow_mut(id)) {
+            flow.set_alerted();
+        }
+        let frame = held.map_or(FrameIndex(u16::MAX), |h| h.index);
+        let alert = self.alert(finding, &verdict, held, flow_id);
+        outlet.report(frame, Report::Alert(Box::new(alert)));
+        if verdict.effect.ends_connection() {
+            self.end_connection(finding, held, flow, verdicts);
+        }
+        if let Effect::TerminateAndBlock(order) = &verdict.effect {
+            self.parts.counters.blocks.add(1);
+            // The book gives the block its number; until then it has none.
+            let (id, key, until) = (BlockId::default(), order.key, order.until);
+            self.parts.blocks.apply(&TableOrder::Block { id, key, until });
+            if let Some(held) = held {
+                verdicts.note(held.index, Claim::Offender(order.key));
+            }
+            outlet.order(order.clone());
+        }
+        verdict
+    }
+
+    fn verdict(&self, finding: &Finding, flow_id: u64, now: Tick) -> Verdict {
+        let parts = &self.parts;
+        let detector = parts.snapshot.detector(finding.plugin);
+        let place = |source| Whence {
+            segment: finding.facts.segment,
+            vlan: finding.facts.vlan,
+            source,
+            tunnel: finding.facts.tunnel,
+        };
+        let offender = finding.offender.addr();
+        let context = Context {
+            now,
+            detector: &detector,
+            flow_id,
+            recent_proof: offender.is_some_and(|addr| {
+                parts.proven.recent(finding.facts.segment, finding.facts.vlan, addr, now)
+            }),
+            grace: offender.is_some_and(|addr| parts.blocks.graced(&place(addr), now)),
+            blocked: offender.is_some_and(|addr| parts.blocks.check(&place(addr), now).is_some()),
+        };
+        parts.judge.judge(&parts.snapshot.policy, finding, &context)
+    }
+
+    fn count(&self, verdict: &Verdict) {
+        let counters = &self.parts.counters;
+        if verdict.effect.ends_connection() {
+            counters.terminated.add(1);
+        }
+        // A block that stands already is not withheld.
+        if verdict.withheld.is_some_and(|w| w != Withheld::Blocked) {
+            counters.withheld.add(1);
+        }
+        match verdict.would.map(|w| w.action) {
+            Some(Action::TerminateAndBlock) => counters.would_block.add(1),
+            Some(Action::Terminate) => counters.would_terminate.add(1),
+            _ => {}
+        }
+    }
+
+    fn end_connection(
+        &mut self,
+        finding: &Finding,
+        held: Option<&InHand>,
+        flow: Option<FlowId>,
+        verdicts: &mut BurstVerdicts,
+    ) {
+        // Any drop on a TCP flow takes the whole flow: a retransmission would be taken for data
+        // already read. A verdict on one packet of a flow without state takes that packet alone.
+        let whole = finding.reach > Reach::Packet || finding.facts.protocol == 6;
+        let ended = flow.filter(|_| whole);
+        if let Some(id) = ended {
+            self.parts.flows.terminate(id);
+        }
+        let Some(held) = held else { return };
+        verdicts.note(held.index, Claim::Frame);
+        if let Some(id) = ended {
+            verdicts.note(held.index, Claim::Flow(id.index, id.generation));
+        }
+        // A forged source must not be sent anything: only flows whose ends have shown themselves,
+        // or what answers to nobody but the sender's own connection attempt.
+        if finding.offender != Party::Nobody && self.endings.len() < self.endings.capacity() {
+            self.endings.push(Ending { frame: held.index, flow: ended });
+        }
+    }
+
+    /// Drops a frame that a verdict of its burst holds for.
+    pub fn mark(&self, held: &mut InHand, verdicts: &BurstVerdicts, outlet: &mut impl Outlet) {
+        if held.fate != Fate::Forward || verdicts.is_empty() {
+            return;
+        }
+        let Some(whence) = held.whence(self.parts.segment) else { return };
+        if !verdicts.drops(held.index, held.flow_ref(), &whence) {
+            return;
+        }
+        let Some(packet) = held.packet.filter(|p| !portcullis_enforce::is_link_control(p)) else {
+            return;
+        };
+        held.fate = Fate::Drop(DropReason::Verdict);
+        let flow = held.flow.and_then(|(id, _)| self.parts.flows.flow(id));
+        let dropped = crate::report::Drop {
+            at: held.at,
+            frame_number: held.number,
+            conversation: Conversation::of(
+                self.parts.segment,
+                &packet,
+                flow.map_or(0, |f| f.id64()),
+            ),
+            reason: DropReason::Verdict,
+            len: packet.ip_len,
+            ttl: packet.ttl,
+            to_server: held.flow.is_none_or(|(_, d)| d == Direction::ToServer),
+        };
+        outlet.report(held.index, Report::Drop(Box::new(dropped)));
+    }
+
+    fn alert(
+        &self,
+        finding: &Finding,
+        verdict: &Verdict,
+        held: Option<&InHand>,
+        flow_id: u64,
+    ) -> Alert {
+        let segment = self.parts.segment;
+        let conversation = match held.and_then(|h| h.packet.as_ref()) {
+            Some(packet) => Conversation::of(segment, packet, flow_id),
+            None => Conversation::of_facts(&finding.facts, flow_id),
+        };
+        Alert {
+            at: finding.at,
+            frame_number: held.map_or(0, |h| h.number),
+            conversation,
+            rule: finding.rule.clone(),
+            detector: self.parts.snapshot.detector(finding.plugin),
+            offender: finding.offender,
+            proof: finding.proof,
+            target: finding.target,
+            evidence: finding.evidence.clone(),
+            outcome: Outcome::of(verdict),
+            to_server: held.and_then(|h| h.flow).is_none_or(|(_, d)| d == Direction::ToServer),
+        }
+    }
+}
+
+impl Outcome {
+    /// What was done, in the words of actions.
+    pub(crate) fn of(verdict: &Verdict) -> Self {
+        let action = match verdict.effect {
+            Effect::Pass | Effect::Silent => Action::Pass,
+            Effect::Report => Action::Report,
+            Effect::Terminate => Action::Terminate,
+            Effect::TerminateAndBlock(_) => Action::TerminateAndBlock,
+        };
+        Outcome { action, would: verdict.would.map(|w| w.action), withheld: verdict.withheld }
+    }
+}

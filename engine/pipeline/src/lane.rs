@@ -1,0 +1,282 @@
+//! A lane: everything that one worker owns of the street between its ports.
+//!
+//! [`Lane::examine`] carries a burst from bytes to events; [`Lane::detect`] runs the detectors on
+//! what it has gathered; `telling.rs` makes the events and reports; `decide.rs` turns findings into verdicts. The lane must never know
+//! where frames come from, a clock, or who listens at its [`Outlet`].
+
+use crate::burst::{Fate, InHand};
+use crate::counters::LaneCounters;
+use crate::decide::Ending;
+use crate::outlet::Outlet;
+use crate::snapshot::{OnFault, Snapshot};
+use crate::telling::Seen;
+use portcullis_detect::{Fault, FlowHost, Interests};
+use portcullis_enforce::{WorkerTable, is_link_control};
+use portcullis_flow::{Admission, Arrival, FlowId, FlowTable, Located, ProvenSources};
+use portcullis_plugin_abi::EventKind;
+use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
+use portcullis_verdict::{BurstVerdicts, Judge, Mode};
+use portcullis_wire::{Checks, LinkType, Packet, PacketKind, RejectSet};
+use std::sync::Arc;
+
+/// Findings that one burst may raise; more are counted and not judged.
+pub const FINDINGS_PER_BURST: usize = 1_024;
+/// Connections that one burst may end with RSTs; more end by being dropped.
+pub const ENDINGS_PER_BURST: usize = 64;
+/// Flows that one burst may expire.
+pub const EXPIRED_PER_BURST: usize = 256;
+
+/// What a lane is made of.
+pub struct LaneParts {
+    /// The protected link.
+    pub segment: SegmentId,
+    /// Flows.
+    pub flows: FlowTable,
+    /// Flow-scope detectors.
+    pub detectors: FlowHost,
+    /// What host-scope detectors want to see, all together.
+    pub host_interests: Interests,
+    /// Blocks, this lane's own copy.
+    pub blocks: WorkerTable,
+    /// Who judges; shares the breaker with all others.
+    pub judge: Judge,
+    /// Addresses proven lately, shared by all lanes.
+    pub proven: Arc<ProvenSources>,
+    /// Policy.
+    pub snapshot: Arc<Snapshot>,
+    /// What is counted.
+    pub counters: Arc<LaneCounters>,
+}
+
+/// Everything that one worker owns between its ports.
+pub struct Lane {
+    pub(crate) parts: LaneParts,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) verdicts: BurstVerdicts,
+    /// Connections that this burst's verdicts end.
+    pub endings: Vec<Ending>,
+    located: Vec<(usize, Located)>,
+}
+
+impl Lane {
+    /// A lane of these parts. Allocates what it needs for its life.
+    pub fn new(parts: LaneParts) -> Self {
+        Lane {
+            parts,
+            findings: Vec::with_capacity(FINDINGS_PER_BURST),
+            faults: Vec::with_capacity(64),
+            verdicts: BurstVerdicts::new(2 * FINDINGS_PER_BURST),
+            endings: Vec::with_capacity(ENDINGS_PER_BURST),
+            located: Vec::with_capacity(crate::burst::WINDOW_FRAMES),
+        }
+    }
+
+    /// The lane's parts, for its owner between bursts.
+    pub fn parts(&mut self) -> &mut LaneParts {
+        &mut self.parts
+    }
+
+    /// Carries a burst, whose headers have been read, from packets to events, in three passes over its frames.
+    ///
+    /// The first drops what is blocked or cannot be read, the second touches the flow table for
+    /// all of them so that the cache misses overlap, the third follows the flows.
+    ///
+    /// Five speeds, counted apart: *(1)* blocked in the kernel, never seen here; *(2)* blocked by
+    /// the table, or excluded; *(3)* a flow already decided; *(4)* a known flow; *(5)* a new flow.
+    pub fn examine<'f>(
+        &mut self,
+        burst: &mut [InHand],
+        bytes: &impl Fn(FrameIndex) -> &'f [u8],
+        link: impl Fn(FrameIndex) -> LinkType,
+        outlet: &mut impl Outlet,
+    ) {
+        let mut located = std::mem::take(&mut self.located);
+        for (at, held) in burst.iter_mut().enumerate() {
+            if let Some(found) = self.read(held, bytes(held.index), link(held.index), outlet) {
+                located.push((at, found));
+            }
+        }
+        for (_, found) in &mut located {
+            self.parts.flows.warm(found);
+        }
+        for (at, found) in located.drain(..) {
+            if let Some(held) = burst.get_mut(at) {
+                self.follow(held, &found, bytes(held.index), outlet);
+            }
+        }
+        self.located = located;
+    }
+
+    /// From headers to the flow's place in the table. `None` where the frame has no flow to
+    /// follow.
+    #[inline]
+    fn read(
+        &mut self,
+        held: &mut InHand,
+        bytes: &[u8],
+        link: LinkType,
+        outlet: &mut impl Outlet,
+    ) -> Option<Located> {
+        let counters = &self.parts.counters;
+        counters.frames_in.add(1);
+        counters.bytes_in.add(u64::from(held.wire_len));
+        let Some(packet) = &mut held.packet else {
+            self.malformed(held, bytes, link, outlet);
+            return None;
+        };
+        if (held.wire_len as usize) > bytes.len() {
+            packet.rejects = packet.rejects.without(RejectSet::CUT_CAPTURE);
+        }
+        match packet.kind {
+            PacketKind::Ip => {}
+            PacketKind::Arp => {
+                let packet = *packet;
+                self.examine_arp(held, &packet, outlet);
+                return None;
+            }
+            PacketKind::Other => {
+                counters.untouched.add(1);
+                return None;
+            }
+        }
+        // Speed 2. A block never cuts the segment's own neighbour discovery.
+        let segment = self.parts.segment;
+        let whence = Whence { segment, vlan: packet.vlan, source: packet.src, tunnel: 0 };
+        let stopped = self.parts.blocks.check(&whence, held.at);
+        if let Some(block) = stopped.filter(|_| !is_link_control(packet)) {
+            self.parts.blocks.count(block, held.wire_len);
+            held.fate = Fate::Drop(DropReason::Blocked);
+            return None;
+        }
+        Some(self.parts.flows.locate(segment, packet))
+    }
+
+    /// Packet to flow, and to events where something is new.
+    #[inline]
+    fn follow(
+        &mut self,
+        held: &mut InHand,
+        located: &Located,
+        bytes: &[u8],
+        outlet: &mut impl Outlet,
+    ) {
+        let Some(packet) = held.packet else { return };
+        let (segment, side, now) = (self.parts.segment, held.side, held.at);
+        let arrival = Arrival { segment, side, frame_len: held.wire_len, now };
+        let snapshot = &self.parts.snapshot;
+        let inside = |client: Addr, server: Addr| {
+            let client_side = if client == packet.src { side } else { side.other() };
+            snapshot.ends_inside(segment, client_side, (client, server))
+        };
+        match self.parts.flows.admit_located(located, &packet, arrival, inside) {
+            Admission::Flow { id, direction, changes, rejects } => {
+                held.flow = Some((id, direction));
+                let seen = Seen { id, direction, changes, rejects };
+                self.follow_flow(held, &packet, bytes, seen, outlet);
+            }
+            Admission::NoFlow { changes, rejects } => {
+                self.examine_lone(held, &packet, bytes, (changes, rejects), outlet);
+            }
+            Admission::Refused(reason) => held.fate = Fate::Drop(reason),
+        }
+    }
+
+    #[inline]
+    fn follow_flow(
+        &mut self,
+        held: &mut InHand,
+        packet: &Packet,
+        bytes: &[u8],
+        seen: Seen,
+        outlet: &mut impl Outlet,
+    ) {
+        let Some(flow) = self.parts.flows.flow(seen.id) else { return };
+        let counters = &self.parts.counters;
+        // Speed 3.
+        if flow.terminated() {
+            counters.decided.add(1);
+            held.fate = Fate::Drop(DropReason::FlowTerminated);
+            return;
+        }
+        if flow.do_not_scan() {
+            counters.decided.add(1);
+            return;
+        }
+        // Speed 4: nothing has changed and nobody asked for plain packets of this kind.
+        let interests = self.parts.detectors.interests();
+        if seen.changes.is_empty()
+            && packet.rejects.is_empty()
+            && interests.wanting(EventKind::Packet, packet.protocol, flow.server_port()) == 0
+        {
+            counters.known.add(1);
+            return;
+        }
+        self.tell(held, packet, bytes, seen, outlet);
+    }
+
+    /// Runs the flow-scope detectors on what the burst has gathered, once.
+    pub fn detect(&mut self, now: Tick) {
+        let LaneParts { detectors, counters, snapshot, flows, .. } = &mut self.parts;
+        detectors.run(now, &mut self.findings, &mut self.faults);
+        let room = FINDINGS_PER_BURST.min(self.findings.len());
+        counters.findings.add(self.findings.len() as u64);
+        counters.findings_lost.add((self.findings.len() - room) as u64);
+        self.findings.truncate(room);
+        counters.faults.add(self.faults.len() as u64);
+        for fault in self.faults.drain(..) {
+            let closed = snapshot.on_fault == OnFault::Closed;
+            let Some((index, generation)) = fault.flow else { continue };
+            let id = FlowId { index, generation };
+            if let Some(flow) = flows.flow_mut(id) {
+                flow.set_unscanned();
+            }
+            if closed {
+                flows.terminate(id);
+            }
+        }
+    }
+
+    /// The input is over: the detectors conclude.
+    pub fn end(&mut self, now: Tick) {
+        self.parts.detectors.end_of_input(now, &mut self.findings, &mut self.faults);
+        self.faults.clear();
+    }
+
+    /// What the detectors have found and nobody has judged.
+    pub(crate) fn take_findings(&mut self) -> impl Iterator<Item = Finding> {
+        self.findings.drain(..)
+    }
+
+    /// Policy as this lane has it.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.parts.snapshot)
+    }
+
+    /// Which checksums policy has verified.
+    #[inline]
+    pub fn checks(&self) -> Checks {
+        self.parts.snapshot.checks
+    }
+
+    /// Counts a frame's fate, and makes it a forward where the segment only watches.
+    #[inline]
+    pub fn settle_fate(&self, held: &InHand) -> Fate {
+        let counters = &self.parts.counters;
+        match held.fate {
+            Fate::Forward => {
+                counters.forwarded.add(1);
+                Fate::Forward
+            }
+            Fate::Drop(_) if self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor => {
+                counters.would_drop.add(1);
+                counters.forwarded.add(1);
+                Fate::Forward
+            }
+            Fate::Drop(reason) => {
+                counters.drop_for(reason);
+                Fate::Drop(reason)
+            }
+        }
+    }
+}

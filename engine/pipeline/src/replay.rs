@@ -1,0 +1,353 @@
+//! Replay: the same street over captures, on the captures' own clock, the same output byte for
+//! byte for any number of workers.
+//!
+//! ```text
+//!   window of 256 frames ─► lanes examine, in parallel ─► one judge, in the order of the frames
+//!                              (always eight lanes)        ─► dispose, tell, expire
+//!   host-scope detectors take each window as a whole; their verdicts come two windows later.
+//! ```
+//!
+//! The partition of flows never depends on the number of threads that carry the lanes; that is what
+//! makes the output independent of it. This file must never know a file format or a wall clock.
+
+use crate::burst::{Fate, InHand, WINDOW_FRAMES};
+use crate::collect::{Collected, Told};
+use crate::lane::Lane;
+use crate::owner::{owner, read_headers};
+use portcullis_capture::{FrameSource, Received, RxFrame};
+use portcullis_detect::{HostEvent, HostShard};
+use portcullis_enforce::{Book, BookEvent, Outbox};
+use portcullis_flow::HashKey;
+use portcullis_types::{
+    BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, SegmentId, Tick,
+};
+use portcullis_verdict::{BurstVerdicts, Effect};
+use portcullis_wire::LinkType;
+use std::collections::VecDeque;
+
+/// Lanes of a replay, whatever the number of workers.
+pub const REPLAY_LANES: usize = 8;
+
+/// Windows between a host-scope finding and its verdict.
+const HOST_DELAY: usize = 2;
+
+/// Whoever hears what a replay says, in order.
+pub trait Audience {
+    /// A report of the street.
+    fn report(&mut self, report: crate::report::Report);
+    /// A block made, moved or ended.
+    fn block(&mut self, event: BookEvent, now: Tick);
+    /// Something about a plugin.
+    fn plugin(&mut self, plugin: PluginId, event: portcullis_detect::PluginEvent, now: Tick);
+    /// A window is done: so many frames so far.
+    fn progress(&mut self, frames: u64);
+}
+
+/// What a replay is made of.
+pub struct ReplayParts {
+    /// The protected link that the captures are of.
+    pub segment: SegmentId,
+    /// Exactly [`REPLAY_LANES`] of them.
+    pub lanes: Vec<Lane>,
+    /// Host-scope detectors.
+    pub shards: Vec<HostShard>,
+    /// The list of blocks.
+    pub book: Book,
+    /// Key of the owner's hash.
+    pub key: HashKey,
+    /// Threads that carry the lanes, at least 1.
+    pub workers: usize,
+}
+
+/// A replay under way.
+pub struct Replay {
+    parts: ReplayParts,
+    verdicts: BurstVerdicts,
+    outbox: Outbox,
+    pending: VecDeque<Vec<Finding>>,
+    now: Tick,
+    frames: u64,
+    jobs: Vec<LaneJob>,
+}
+
+/// One lane's share of a window.
+struct LaneJob {
+    held: Vec<InHand>,
+    told: Collected,
+}
+
+impl Replay {
+    /// A replay of these parts.
+    pub fn new(parts: ReplayParts) -> Self {
+        let jobs = parts.lanes.iter().map(|_| LaneJob {
+            held: Vec::with_capacity(WINDOW_FRAMES),
+            told: Collected::default(),
+        });
+        Replay {
+            jobs: jobs.collect(),
+            verdicts: BurstVerdicts::new(8 * WINDOW_FRAMES),
+            outbox: Outbox::default(),
+            pending: VecDeque::new(),
+            now: Tick::ZERO,
+            frames: 0,
+            parts,
+        }
+    }
+
+    /// The lanes, for their counters.
+    pub fn parts(&self) -> &ReplayParts {
+        &self.parts
+    }
+
+    /// Carries everything that the source has, to its end.
+    pub fn run<S: FrameSource + Sync>(&mut self, source: &mut S, audience: &mut impl Audience) {
+        let mut frames: Vec<RxFrame> = Vec::with_capacity(WINDOW_FRAMES);
+        loop {
+            let room = WINDOW_FRAMES - frames.len();
+            let received = source.receive(&mut frames, room);
+            let over = matches!(received, Received::EndOfInput | Received::PortGone(_));
+            if frames.len() == WINDOW_FRAMES || (over && !frames.is_empty()) {
+                self.window(source, &mut frames, audience);
+            }
+            if over {
+                break;
+            }
+        }
+        self.finish(audience);
+    }
+
+    fn window<S: FrameSource + Sync>(
+        &mut self,
+        source: &mut S,
+        frames: &mut Vec<RxFrame>,
+        audience: &mut impl Audience,
+    ) {
+        self.frames += frames.len() as u64;
+        self.deal(source, frames);
+        let due = if self.pending.len() >= HOST_DELAY { self.pending.pop_front() } else { None };
+        let mut told = Told::default();
+        for finding in due.into_iter().flatten() {
+            self.judge_one(0, &finding, None, &mut told);
+        }
+        self.examine(source, frames);
+        self.judge(&mut told);
+        self.hear_shards();
+        self.dispose(source, frames, &mut told);
+        self.settle(&mut told);
+        told.tell(audience, self.now);
+        audience.progress(self.frames);
+        self.verdicts.clear();
+    }
+
+    /// Reads the headers of a window's frames and gives each to the lane that owns it.
+    fn deal<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame]) {
+        for job in &mut self.jobs {
+            job.held.clear();
+        }
+        for (at, frame) in frames.iter().enumerate() {
+            self.now = self.now.max(frame.at);
+            let index = FrameIndex(u16::try_from(at).unwrap_or(u16::MAX));
+            // A capture's clock may step back; the street's never does.
+            let mut held = InHand::new(index, frame.side, self.now, frame.wire_len);
+            held.number = frame.number;
+            let checks = self.parts.lanes.first().map_or_else(Default::default, Lane::checks);
+            read_headers(&mut held, source.bytes(&frame.slot), link(frame), checks);
+            let lane =
+                owner(&self.parts.key, self.parts.segment, held.packet.as_ref(), self.jobs.len());
+            if let Some(job) = self.jobs.get_mut(lane) {
+                job.held.push(held);
+            }
+        }
+    }
+
+    /// Lanes from headers to findings, spread over the workers.
+    fn examine<S: FrameSource + Sync>(&mut self, source: &S, frames: &[RxFrame]) {
+        let now = self.now;
+        let bytes = |index: FrameIndex| {
+            frames.get(usize::from(index.0)).map_or(&[][..], |f| source.bytes(&f.slot))
+        };
+        let links = |index: FrameIndex| {
+            frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link)
+        };
+        let carry = |lane: &mut Lane, job: &mut LaneJob| {
+            if !job.held.is_empty() {
+                lane.examine(&mut job.held, &bytes, links, &mut job.told);
+                lane.detect(now);
+            }
+        };
+        let mut shares: Vec<(&mut Lane, &mut LaneJob)> =
+            self.parts.lanes.iter_mut().zip(&mut self.jobs).collect();
+        if self.parts.workers <= 1 {
+            shares.iter_mut().for_each(|(lane, job)| carry(lane, job));
+            return;
+        }
+        let per_worker = shares.len().div_ceil(self.parts.workers);
+        std::thread::scope(|scope| {
+            for chunk in shares.chunks_mut(per_worker) {
+                scope.spawn(|| chunk.iter_mut().for_each(|(lane, job)| carry(lane, job)));
+            }
+        });
+    }
+
+    /// Judges the findings of all lanes in the order of their frames.
+    fn judge(&mut self, told: &mut Told) {
+        let mut findings: Vec<(usize, Finding)> = Vec::new();
+        for (at, lane) in self.parts.lanes.iter_mut().enumerate() {
+            lane.parts().detectors.take_events(&mut told.plugins);
+            findings.extend(lane.take_findings().map(|f| (at, f)));
+        }
+        findings.sort_by_key(|(_, f)| f.frame);
+        for (lane, finding) in findings {
+            let held = finding.frame.and_then(|frame| self.held(lane, frame));
+            self.judge_one(lane, &finding, held, told);
+        }
+    }
+
+    fn held(&self, lane: usize, frame: FrameIndex) -> Option<InHand> {
+        let held = &self.jobs.get(lane)?.held;
+        held.binary_search_by_key(&frame, |h| h.index).ok().and_then(|at| held.get(at)).copied()
+    }
+
+    fn judge_one(
+        &mut self,
+        lane: usize,
+        finding: &Finding,
+        held: Option<InHand>,
+        told: &mut Told,
+    ) {
+        let (Some(lane), Some(job)) = (self.parts.lanes.get_mut(lane), self.jobs.get_mut(lane))
+        else {
+            return;
+        };
+        let verdict =
+            lane.judge(finding, held.as_ref(), self.now, &mut self.verdicts, &mut job.told);
+        if let Effect::TerminateAndBlock(order) = verdict.effect {
+            self.block(order, finding.frame, told);
+        }
+    }
+
+    /// The book takes the order, and every lane's table follows before the next window.
+    fn block(&mut self, order: BlockOrder, frame: Option<FrameIndex>, told: &mut Told) {
+        let snapshot = self.parts.lanes.first().map(Lane::snapshot);
+        let spares = |key: &BlockKey| snapshot.as_ref().is_some_and(|s| s.spares(key));
+        let _ = self.parts.book.block(order, &spares, &mut self.outbox);
+        self.publish(frame, told);
+    }
+
+    fn publish(&mut self, frame: Option<FrameIndex>, told: &mut Told) {
+        for order in self.outbox.orders.drain(..) {
+            for lane in &mut self.parts.lanes {
+                lane.parts().blocks.apply(&order);
+            }
+        }
+        for event in self.outbox.events.drain(..) {
+            told.block(frame.unwrap_or(FrameIndex(u16::MAX)), event);
+        }
+        self.outbox.journal.clear();
+    }
+
+    /// Gives the window's events to the host-scope detectors, in the order of their frames.
+    fn hear_shards(&mut self) {
+        let mut events: Vec<(FrameIndex, HostEvent)> = Vec::new();
+        for job in &mut self.jobs {
+            events.append(&mut job.told.host_events);
+            for (segment, vlan, addr, at) in job.told.proven.drain(..) {
+                if let Some(lane) = self.parts.lanes.first_mut() {
+                    lane.parts().proven.record(segment, vlan, addr, at);
+                }
+            }
+        }
+        events.sort_by_key(|(frame, _)| *frame);
+        let (mut findings, mut faults) = (Vec::new(), Vec::new());
+        let shards = self.parts.shards.len();
+        for (_, event) in &events {
+            let Some(first) = self.parts.shards.first() else { break };
+            for (shard, seats) in first.interests().routes(event.seats, &event.flow, shards) {
+                if let Some(shard) = self.parts.shards.get_mut(shard).filter(|_| seats != 0) {
+                    shard.offer(&HostEvent { seats, ..*event });
+                }
+            }
+        }
+        for shard in &mut self.parts.shards {
+            shard.run(self.now, &mut findings, &mut faults);
+        }
+        self.pending.push_back(findings);
+    }
+
+    /// Gives every frame back, by its fate, in the order of arrival.
+    fn dispose<S: FrameSource>(
+        &mut self,
+        source: &mut S,
+        frames: &mut Vec<RxFrame>,
+        told: &mut Told,
+    ) {
+        let mut fates = vec![Fate::Drop(DropReason::Copy); frames.len()];
+        for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
+            for held in &mut job.held {
+                lane.mark(held, &self.verdicts, &mut job.told);
+                if let Some(fate) = fates.get_mut(usize::from(held.index.0)) {
+                    *fate = lane.settle_fate(held);
+                }
+            }
+            told.reports.append(&mut job.told.reports);
+        }
+        for (frame, fate) in frames.drain(..).zip(fates) {
+            match fate {
+                // Where a capture is replayed nothing is sent; the fate is what counts.
+                Fate::Forward => drop(source.forward(frame.slot)),
+                Fate::Drop(_) => source.discard(frame.slot),
+            }
+        }
+        source.flush();
+    }
+
+    /// Ends what is due: flows a bounded number, blocks all.
+    fn settle(&mut self, told: &mut Told) {
+        for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
+            lane.expire(self.now, &mut job.told);
+            told.reports.append(&mut job.told.reports);
+            lane.parts().blocks.drain(|stopped| {
+                self.parts.book.count(stopped.id, stopped.packets, stopped.bytes);
+            });
+        }
+        self.parts.book.expire(self.now, usize::MAX, &mut self.outbox);
+        self.publish(None, told);
+    }
+
+    /// The input is over: detectors conclude, what is pending is judged, flows end.
+    fn finish(&mut self, audience: &mut impl Audience) {
+        let mut told = Told::default();
+        for job in &mut self.jobs {
+            job.held.clear();
+        }
+        for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
+            lane.drain(self.now, &mut job.told);
+            lane.end(self.now);
+            told.reports.append(&mut job.told.reports);
+        }
+        self.judge(&mut told);
+        self.hear_shards();
+        let (mut last, mut faults) = (Vec::new(), Vec::new());
+        for shard in &mut self.parts.shards {
+            shard.end_of_input(self.now, &mut last, &mut faults);
+        }
+        self.pending.push_back(last);
+        while let Some(findings) = self.pending.pop_front() {
+            for finding in findings {
+                self.judge_one(0, &finding, None, &mut told);
+            }
+        }
+        for job in &mut self.jobs {
+            told.reports.append(&mut job.told.reports);
+        }
+        self.settle(&mut told);
+        told.tell(audience, self.now);
+        audience.progress(self.frames);
+        self.verdicts.clear();
+    }
+}
+
+/// The capture's words for a frame's first header, in the parser's.
+pub(crate) fn link(frame: &RxFrame) -> LinkType {
+    crate::links::link_type(frame.link)
+}
