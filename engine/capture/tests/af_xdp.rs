@@ -219,7 +219,8 @@ fn blocks_hold_per_vlan_stack_and_vid_zero_evades_nothing() {
         let mut program = load(lab, Pieces::One);
         let mut source = one(open(&mut program, &plan()).unwrap());
         let mut map = blocks(&program);
-        let places: [(&[u16], &[(u16, u16)]); 4] = [
+        type Place = (&'static [u16], &'static [(u16, u16)]);
+        let places: [Place; 4] = [
             (&[], &[]),
             (&[10], &[(0x8100, 10)]),
             (&[20], &[(0x88a8, 20)]),
@@ -373,13 +374,23 @@ fn death_and_restart_keep_blocks_and_replace_the_program() {
         let opened = open(&mut program, &tap).unwrap();
         assert_eq!(program.release_others().len(), 1);
         drop(opened);
+        assert!(has_program("pa"));
 
         let names = portcullis_capture::kernel::detach(&lab.pins).unwrap();
         assert!(names.iter().any(|n| n == "blocks_v1"), "{names:?}");
-        let shown = std::process::Command::new("ip").args(["link", "show", "pa"]).output().unwrap();
         drop(program);
-        assert!(!String::from_utf8_lossy(&shown.stdout).contains("prog/xdp"));
+        // The kernel lets go of a link a moment after its last name and descriptor.
+        let patience = Instant::now();
+        while has_program("pa") {
+            assert!(patience.elapsed() < Duration::from_secs(5), "detached");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     });
+}
+
+fn has_program(port: &str) -> bool {
+    let shown = std::process::Command::new("ip").args(["link", "show", port]).output().unwrap();
+    String::from_utf8_lossy(&shown.stdout).contains("prog/xdp")
 }
 
 #[test]
@@ -405,14 +416,14 @@ fn two_queues_two_workers_and_hand_over() {
             let mut seen = 0;
             let patience = Instant::now();
             while seen < usize::from(each) && patience.elapsed() < Duration::from_secs(2) {
-                for worker in 0..2 {
+                for (worker, counted) in by_worker.iter_mut().enumerate() {
                     let (own, other) = match worker {
                         0 => (&mut first, &mut second),
                         _ => (&mut second, &mut first),
                     };
                     own.alive(now());
                     own.receive(&mut burst, 64);
-                    by_worker[worker] += burst.len();
+                    *counted += burst.len();
                     seen += burst.len();
                     // Everything is the other worker's business; every tenth frame is lost on the
                     // way and must come home all the same.

@@ -7,7 +7,12 @@
 //! Everything has a unique name and goes away with the value, also when a test panics.
 
 #![allow(unsafe_code, reason = "packet sockets and setns, to make traffic for the tests")]
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test's own code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a test's own code"
+)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::ffi::CString;

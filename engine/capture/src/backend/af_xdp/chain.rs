@@ -34,6 +34,7 @@ impl Chain {
     }
 }
 
+#[allow(clippy::vec_box, reason = "a chain travels between workers as the box that it is")]
 /// The chains of one worker: those in hand by number, and empty ones.
 #[derive(Debug, Default)]
 pub(super) struct Chains {

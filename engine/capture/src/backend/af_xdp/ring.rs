@@ -94,9 +94,9 @@ impl<T: Copy> Ring<T> {
 
     /// Whether the kernel sleeps and wants a system call before it looks at this ring.
     fn needs_wakeup(&self) -> bool {
-        // SAFETY: as for `producer`.
-        self.flags.is_some_and(|f| {
-            let bits = unsafe { f.as_ref() }.load(Ordering::Relaxed);
+        self.flags.is_some_and(|flags| {
+            // SAFETY: as for `producer`.
+            let bits = unsafe { flags.as_ref() }.load(Ordering::Relaxed);
             bits & XdpRingFlags::XDP_RING_NEED_WAKEUP.bits() != 0
         })
     }
