@@ -256,12 +256,18 @@ fn step(book: &mut Book, step: &Step, now: &mut u64, out: &mut Outbox) {
             let origin = if hand == 0 { by_hand("::1", 0, 1) } else { detected("::1", 0, 1) };
             let _ = book.block(order(host(h, v6), origin.cause.origin, *now, seconds), NONE, out);
         }
-        Step::Unblock(n) => drop(book.unblock(id(n), at(*now), out)),
-        Step::Grace(n, s) => {
-            drop(book.unblock_with_grace(id(n), Duration::from_secs(s), at(*now), out));
+        Step::Unblock(n) => {
+            let _ = book.unblock(id(n), at(*now), out);
         }
-        Step::Extend(n, s) => drop(book.extend(id(n), Duration::from_secs(s), at(*now), out)),
-        Step::Shorten(n, s) => drop(book.shorten(id(n), Duration::from_secs(s), at(*now), out)),
+        Step::Grace(n, s) => {
+            let _ = book.unblock_with_grace(id(n), Duration::from_secs(s), at(*now), out);
+        }
+        Step::Extend(n, s) => {
+            let _ = book.extend(id(n), Duration::from_secs(s), at(*now), out);
+        }
+        Step::Shorten(n, s) => {
+            let _ = book.shorten(id(n), Duration::from_secs(s), at(*now), out);
+        }
         Step::Free(h) => {
             book.free(&|b| b.key.source == host(h, 0).source, at(*now), out);
         }

@@ -163,7 +163,9 @@ impl WorkerTable {
             TableOrder::Unblock { id, key } => self.remove(id, &key),
             TableOrder::Grace { key, until } => match self.graces.at(&key) {
                 Some(at) => {
-                    self.graces.get_mut(at).map(|e| e.value = until);
+                    if let Some(entry) = self.graces.get_mut(at) {
+                        entry.value = until;
+                    }
                     Applied::Changed
                 }
                 None => self.graces.insert(key, until).map_or(Applied::Full, |_| Applied::Changed),

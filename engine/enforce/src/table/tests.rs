@@ -193,7 +193,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(table.len(), model.len());
-            if id % 7 == 0 {
+            if id.is_multiple_of(7) {
                 table.drain(|s| *seen.entry(s.id.0).or_default() += s.packets);
             }
         }
