@@ -16,6 +16,7 @@ mod decide;
 mod events;
 pub mod lane;
 mod links;
+mod orders;
 mod outlet;
 mod owner;
 pub mod replay;
@@ -28,6 +29,9 @@ pub use counters::{Cell, LaneCounters};
 pub use decide::Ending;
 pub use lane::{Lane, LaneParts};
 pub use links::link_type;
+pub use orders::{
+    Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord,
+};
 pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
