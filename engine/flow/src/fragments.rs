@@ -146,7 +146,10 @@ impl Fragments {
         if flow.is_some() {
             datagram.flow = flow;
         }
-        let length = (packet.payload_offset + packet.payload_len).saturating_sub(packet.l4_offset);
+        let length = packet
+            .payload_offset
+            .saturating_add(packet.payload_len)
+            .saturating_sub(packet.l4_offset);
         let start = fragment.offset;
         let range = Range { start, end: start.saturating_add(length) };
         let reject = if length == 0 { None } else { datagram.cover(range, fragment.more) };
