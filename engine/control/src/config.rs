@@ -219,11 +219,10 @@ fn read(text: &str) -> (Config, Ledger) {
 
 /// What one section alone cannot show.
 fn examine(config: &Config, s: &Section<'_, '_>) {
-    let tables = config.flow.memory.saturating_add(config.flow.fragment_memory);
-    if tables > config.engine.memory {
+    if config.flow.memory > config.engine.memory {
         let message = format!(
-            "flow.memory and flow.fragment_memory together are {}, engine.memory is {}",
-            write_size(tables),
+            "flow.memory is {}, more than engine.memory, which is {}",
+            write_size(config.flow.memory),
             write_size(config.engine.memory)
         );
         s.wrong(s.at_key("flow"), message, "raise engine.memory or lower flow.memory");

@@ -5,4 +5,6 @@
 
 pub mod api;
 pub mod config;
+pub mod inventory;
 pub mod journal;
+pub mod policy;

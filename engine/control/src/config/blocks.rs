@@ -43,8 +43,8 @@ impl Default for Blocks {
             escalation: Vec::new(),
             escalation_memory: Duration::from_secs(86_400),
             raise_v6_after: 8,
-            breaker_per_minute: 600,
-            breaker_per_detector: 300,
+            breaker_per_minute: 3000,
+            breaker_per_detector: 1000,
             protected: Vec::new(),
             protect_sessions: true,
             block_inside: false,
@@ -92,7 +92,7 @@ impl Blocks {
 /// only known which texts there are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ExclusionRow {
-    /// Where it stands in the file.
+    /// Where it stands in the file: the text, or the whole section.
     pub at: Range<usize>,
     /// The whole row as one text; `None` where it is written key by key.
     pub row: Option<String>,
@@ -128,6 +128,31 @@ const EXCLUSION_KEYS: [&str; 12] = [
 ];
 
 impl ExclusionRow {
+    /// The row in the text grammar.
+    pub fn text(&self) -> String {
+        if let Some(row) = &self.row {
+            return row.clone();
+        }
+        let words = self.parts.iter().map(|part| match part.key {
+            "source" | "action" => part.value.clone(),
+            "destination" => format!("to {}", part.value),
+            "segment" | "owner" | "comment" => format!("{} \"{}\"", part.key, part.value),
+            key => format!("{key} {}", part.value),
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Where a mistake of the grammar stands: the key whose value has the word, or the column of
+    /// the text, counted from 1.
+    pub fn place_of(&self, word: &str, column: usize) -> Range<usize> {
+        if self.row.is_some() {
+            let start = self.at.start + column;
+            return start..start + word.len().max(1);
+        }
+        let part = self.parts.iter().find(|p| !word.is_empty() && p.value.contains(word));
+        part.map_or_else(|| self.at.clone(), |p| p.at.clone())
+    }
+
     /// The value of one key.
     pub fn part(&self, key: &str) -> Option<&ExclusionPart> {
         self.parts.iter().find(|p| p.key == key)
@@ -147,8 +172,8 @@ impl ExclusionRow {
                     continue;
                 }
             };
-            if text.chars().any(char::is_control) || text.contains('"') {
-                let message = format!("`{key}` has a quote or a control character");
+            if text.chars().any(char::is_control) || text.contains(['"', '\\']) {
+                let message = format!("`{key}` has a quote, a backslash or a control character");
                 s.wrong(value.span(), message, "write it without");
                 continue;
             }
@@ -163,7 +188,7 @@ impl ExclusionRow {
                           row = \"192.0.2.1 vlan 10 do-not-block\"";
             s.wrong(s.at(), "an exclusion needs a source and an action", remedy);
         }
-        let at = s.at();
+        let at = s.at_key("row");
         s.finish();
         ExclusionRow { at, row, parts }
     }

@@ -17,7 +17,8 @@ words! {
 }
 
 /// What a plugin may use beside reading what it is given, by the manifest's names.
-pub const CAPABILITIES: [&str; 5] = ["count", "bit", "log", "metric", "pass"];
+pub const CAPABILITIES: [&str; 10] =
+    ["bit", "buffer", "count", "log", "metric", "pass", "pattern", "random", "regex", "section"];
 
 /// `[plugins.grant.NAME]`: what one plugin is allowed, whatever its manifest asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +31,8 @@ pub struct Grant {
     pub max_action: Action,
     /// What it may use; `None` is whatever the manifest asks for, but never `pass`.
     pub capabilities: Option<Vec<String>>,
+    /// Settings for the detector: lines of `key = value`.
+    pub config: String,
 }
 
 impl Default for Grant {
@@ -39,11 +42,17 @@ impl Default for Grant {
             memory: 16 << 20,
             max_action: Action::TerminateAndBlock,
             capabilities: None,
+            config: String::new(),
         }
     }
 }
 
 impl Grant {
+    /// Whether `pass` may be said: it takes traffic out of everybody's sight.
+    pub fn allows_pass(&self) -> bool {
+        self.capabilities.as_ref().is_some_and(|list| list.iter().any(|c| c == "pass"))
+    }
+
     fn read(mut s: Section<'_, '_>, default: &Grant) -> Self {
         let capability = |t: &str| {
             if CAPABILITIES.contains(&t) {
@@ -59,6 +68,7 @@ impl Grant {
             memory: s.size("memory", default.memory, MEMORY_MIN..=MEMORY_MAX),
             max_action: s.word("max_action", default.max_action),
             capabilities: listed.then_some(capabilities),
+            config: s.text("config", &default.config),
         };
         s.finish();
         grant

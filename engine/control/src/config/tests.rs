@@ -147,7 +147,7 @@ fn segments_are_checked_as_a_whole() {
 #[test]
 fn sections_are_checked_as_a_whole() {
     for (text, part) in [
-        ("[flow]\nmemory = \"900MiB\"\n[engine]\nmemory = \"512MiB\"", "together are"),
+        ("[flow]\nmemory = \"900MiB\"\n[engine]\nmemory = \"512MiB\"", "more than engine.memory"),
         ("[metrics]\nlisten = \"0.0.0.0:9918\"", "can be reached from elsewhere"),
         ("[[ceiling]]\ngid = 1", "either `at_most` or `raise`"),
         ("[[exclusion]]\nsource = \"10.0.0.1\"", "needs a source and an action"),
@@ -156,7 +156,7 @@ fn sections_are_checked_as_a_whole() {
         ("[engine]\nstate_dir = \"var\"", "write the whole path"),
         ("[activity]\nblock_for = \"32769m\"", "out of range"),
         ("[plugins.grant]\nx = 1", "a section: [plugins.grant.x]"),
-        ("[plugins.grant.x]\ncapabilities = [\"fly\"]", "write one of: count"),
+        ("[plugins.grant.x]\ncapabilities = [\"fly\"]", "write one of: bit"),
         ("[events]\ntypes = [\"alrt\"]", "write \"alert\""),
     ] {
         let e = parse(text).unwrap_err().to_string();

@@ -67,22 +67,20 @@ fn reject_name(text: &str) -> Result<String, String> {
 words! {
     /// What is done with a TCP flow whose beginning we did not see.
     Midstream {
-        /// It is followed from where we are.
+        /// It counts as established once both ends have spoken and their numbers fit.
         Accept = "accept",
-        /// It passes unread.
-        Ignore = "ignore",
-        /// It is dropped (in `prevent` mode).
-        Drop = "drop",
+        /// It never does: its ends are never proven.
+        Strict = "strict",
     }
 }
 
 words! {
-    /// What is done with a new flow when the table is full of flows that are worth more.
+    /// What gives way to a new flow when the table is full of flows that are worth keeping.
     WhenFull {
-        /// It passes unread, counted.
-        Open = "open",
-        /// It is dropped, counted (in `prevent` mode).
-        Closed = "closed",
+        /// The oldest flow: answered ones before proven ones.
+        EvictOldest = "evict-oldest",
+        /// The new flow: it is refused and its frames are dropped, counted as `flow_table_full`.
+        Refuse = "refuse",
     }
 }
 
@@ -99,7 +97,7 @@ words! {
 /// `[flow]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Flow {
-    /// Bytes of the flow tables of all workers together.
+    /// Bytes of the flow tables of all workers together, fragments included.
     pub memory: u64,
     /// A TCP flow whose handshake is not complete.
     pub tcp_new: Duration,
@@ -123,10 +121,12 @@ pub struct Flow {
     pub midstream: Midstream,
     /// What is done with a new flow when the table is full.
     pub when_full: WhenFull,
-    /// Bytes of the fragment tables of all workers together.
-    pub fragment_memory: u64,
-    /// How long a datagram's first fragment is remembered.
-    pub fragment_timeout: Duration,
+    /// Datagrams in pieces that one worker follows at once; the oldest gives way.
+    pub fragments: u32,
+    /// How long an IPv4 datagram in pieces is followed.
+    pub fragment_timeout_v4: Duration,
+    /// How long an IPv6 datagram in pieces is followed.
+    pub fragment_timeout_v6: Duration,
     /// What is done with overlapping fragments.
     pub fragment_overlap: Overlap,
     /// How long a completed handshake proves its source for other flows.
@@ -141,7 +141,7 @@ impl Default for Flow {
             memory: 256 << 20,
             tcp_new: s(60),
             tcp_established: s(600),
-            tcp_closed: s(10),
+            tcp_closed: s(60),
             udp_new: s(30),
             udp_established: s(300),
             icmp_new: s(30),
@@ -149,9 +149,10 @@ impl Default for Flow {
             other_new: s(30),
             other_established: s(300),
             midstream: Midstream::Accept,
-            when_full: WhenFull::Open,
-            fragment_memory: 8 << 20,
-            fragment_timeout: s(30),
+            when_full: WhenFull::EvictOldest,
+            fragments: 4096,
+            fragment_timeout_v4: s(30),
+            fragment_timeout_v6: s(60),
             fragment_overlap: Overlap::Drop,
             proof_window: s(300),
         }
@@ -175,8 +176,9 @@ impl Flow {
             other_established: s.duration("other_established", d.other_established, range()),
             midstream: s.word("midstream", d.midstream),
             when_full: s.word("when_full", d.when_full),
-            fragment_memory: s.size("fragment_memory", d.fragment_memory, 64 << 10..=1 << 34),
-            fragment_timeout: s.duration("fragment_timeout", d.fragment_timeout, range()),
+            fragments: s.number("fragments", d.fragments, 16..=1 << 20),
+            fragment_timeout_v4: s.duration("fragment_timeout_v4", d.fragment_timeout_v4, range()),
+            fragment_timeout_v6: s.duration("fragment_timeout_v6", d.fragment_timeout_v6, range()),
             fragment_overlap: s.word("fragment_overlap", d.fragment_overlap),
             proof_window: s.duration("proof_window", d.proof_window, range()),
         };
