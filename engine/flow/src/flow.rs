@@ -103,6 +103,8 @@ pub struct TcpEnd {
 impl TcpEnd {
     pub(crate) const SEEN: u8 = 1;
     pub(crate) const FIN: u8 = 2;
+    /// Of the client: it has sent a SYN in an established conversation.
+    pub(crate) const REOPENING: u8 = 4;
 
     /// Whether a segment of this end has been seen, so that the numbers mean something.
     pub fn is_seen(&self) -> bool {
@@ -147,16 +149,16 @@ pub(crate) mod mark {
     pub(crate) const TERMINATED: u16 = 1 << 4;
     pub(crate) const DO_NOT_SCAN: u16 = 1 << 5;
     pub(crate) const MIDSTREAM: u16 = 1 << 6;
-    pub(crate) const REOPENING: u16 = 1 << 7;
+    /// A fault left a detector's opinion out.
+    pub(crate) const UNSCANNED: u16 = 1 << 7;
     pub(crate) const UNREACHABLE: u16 = 1 << 8;
     pub(crate) const CLIENT_ON_B: u16 = 1 << 9;
     pub(crate) const REFUSED: u16 = 1 << 10;
-    /// A finding was about it.
-    pub(crate) const ALERTED: u16 = 1 << 13;
-    /// A fault left a detector's opinion out.
-    pub(crate) const UNSCANNED: u16 = 1 << 14;
     pub(crate) const REPLIED: u16 = 1 << 11;
     pub(crate) const FIRST_TO_CLIENT: u16 = 1 << 12;
+    /// A finding was about it.
+    pub(crate) const ALERTED: u16 = 1 << 13;
+    // Bits 14 and 15 are the rank's, see `RANK_SHIFT`: the word is full.
 }
 
 /// The two highest bits of the marks hold the rank.

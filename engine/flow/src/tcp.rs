@@ -161,7 +161,8 @@ fn on_syn(flow: &mut Flow, direction: Direction, packet: &Packet) -> Step {
             // A blind SYN must not end somebody's conversation (RFC 5961, 4): believe it when the
             // server answers it.
             flow.client_isn = tcp.seq;
-            flow.marks |= mark::REOPENING;
+            let (client, _) = flow.ends_mut(direction);
+            client.marks |= TcpEnd::REOPENING;
         }
         _ => {}
     }
@@ -174,9 +175,9 @@ fn on_syn_ack(flow: &mut Flow, direction: Direction, packet: &Packet) -> Step {
         return Step::Stays(Changes::EMPTY);
     }
     let first = flow.client_isn.wrapping_add(1);
+    let [client, _] = flow.ends;
     match flow.state {
         TcpState::SynSent | TcpState::SynReceived => {
-            let [client, _] = flow.ends;
             let seen_syn = !flow.has(mark::MIDSTREAM);
             let answers = if seen_syn {
                 within(tcp.ack, first, client.next_seq)
@@ -199,7 +200,7 @@ fn on_syn_ack(flow: &mut Flow, direction: Direction, packet: &Packet) -> Step {
             Step::Stays(changes)
         }
         TcpState::Established | TcpState::Closing
-            if flow.has(mark::REOPENING) && tcp.ack == first && !flow.terminated() =>
+            if client.marks & TcpEnd::REOPENING != 0 && tcp.ack == first && !flow.terminated() =>
         {
             Step::ReopenAnswered
         }

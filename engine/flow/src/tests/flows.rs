@@ -269,3 +269,22 @@ fn flow_ids_do_not_depend_on_the_slot() {
     assert_eq!(a, b);
     assert!(a > 0 && a < 1 << 53);
 }
+
+#[test]
+fn marks_and_rank_do_not_disturb_each_other() {
+    let mut street = Street::new(config(16));
+    let (id, ..) = street.out(&segment((1, 1), (2, 80), SYN, 1, 0));
+    let flow = street.table.flow_mut(id).unwrap();
+    assert!(!flow.unscanned() && !flow.alerted() && !flow.do_not_scan());
+    let rank = flow.rank();
+    flow.set_unscanned();
+    flow.set_alerted();
+    flow.set_do_not_scan(crate::Scan::Skip);
+    assert_eq!(flow.rank(), rank);
+    street.back(&segment((2, 80), (1, 1), SYN | ACK, 9, 2));
+    street.out(&segment((1, 1), (2, 80), ACK, 2, 10));
+    let flow = street.table.flow(id).unwrap();
+    assert!(flow.rank() != rank && flow.unscanned() && flow.alerted() && flow.do_not_scan());
+    let other = street.out(&segment((3, 1), (2, 80), SYN, 1, 0)).0;
+    assert!(!street.table.flow(other).unwrap().unscanned());
+}
