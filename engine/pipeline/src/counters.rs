@@ -138,6 +138,13 @@ impl LaneCounters {
         }
     }
 
+    /// A frame that was counted as forwarded and could not be sent after all.
+    #[inline]
+    pub fn take_back(&self, reason: DropReason) {
+        self.forwarded.set(self.forwarded.read().wrapping_sub(1));
+        self.drop_for(reason);
+    }
+
     /// Counts a malformation.
     #[inline]
     pub fn reject(&self, reject: Reject) {

@@ -14,21 +14,27 @@ mod collect;
 mod counters;
 mod decide;
 mod events;
+mod handover;
 pub mod lane;
 mod links;
+mod live;
 mod orders;
 mod outlet;
 mod owner;
 pub mod replay;
 mod report;
+mod shards;
 mod snapshot;
 mod telling;
+pub mod worker;
 
 pub use burst::{BURST_FRAMES, Fate, InHand, WINDOW_FRAMES};
 pub use counters::{Cell, LaneCounters};
 pub use decide::Ending;
+pub use handover::{LANE_FRAMES, Peers};
 pub use lane::{Lane, LaneParts};
 pub use links::link_type;
+pub use live::LiveOutlet;
 pub use orders::{
     Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord,
 };
@@ -36,4 +42,6 @@ pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
 pub use report::{Alert, Anomaly, Conversation, Drop, FlowEnded, Outcome, Report};
+pub use shards::{RING_EVENTS, ShardParts, ShardRing, ShardWorker};
 pub use snapshot::{Inside, OnFault, Snapshot};
+pub use worker::{Ended, Worker, WorkerParts};
