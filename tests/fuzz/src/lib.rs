@@ -1,6 +1,24 @@
 //! What each target holds to be true, whatever the bytes. A target's body is one call to here.
 
+use portcullis_verdict::Exclusion;
 use portcullis_wire::{Checks, LinkType, PacketKind, parse};
+
+/// Any text: a row whose canonical text reads back to the same row, or an error that names a place
+/// in the text (or just past it) and a remedy.
+pub fn exclusions(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Exclusion::parse(text) {
+        Ok(row) => match Exclusion::parse(&row.to_string()) {
+            Ok(again) => assert_eq!(again, row, "{row}"),
+            // The canonical text may be longer than what was written, and then too long for a row.
+            Err(e) => assert!(row.to_string().len() > 4096, "{row}: {e}"),
+        },
+        Err(e) => {
+            assert!(e.column >= 1 && (e.column <= text.chars().count() + 1 || text.len() > 4096));
+            assert!(!e.remedy.is_empty());
+        }
+    }
+}
 
 /// Any history of packets: the table's counts add up, ids go stale when flows end, every end has its
 /// record, and the limits hold. The assertions are in `fuzz_admit` itself.

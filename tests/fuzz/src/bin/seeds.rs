@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
+    write("exclusions", &exclusions())?;
     write("flow", &histories())?;
     write("wire", &frames())
 }
@@ -17,6 +18,20 @@ fn write(target: &str, seeds: &[Vec<u8>]) -> io::Result<()> {
         fs::write(folder.join(format!("seed-{index:03}")), seed)?;
     }
     Ok(())
+}
+
+/// Rows with every clause of the grammar.
+fn exclusions() -> Vec<Vec<u8>> {
+    [
+        "10.0.0.0/8 vlan 10 do-not-block",
+        "any novlan ignore",
+        "2001:db8::1-2001:db8::9 vlan 10.20 to any protocol udp port 53-54 do-not-scan",
+        "192.0.2.1 vlan 4095 segment dmz rule 1:2010935:3 terminate-and-block for 1h30m \
+         expires 2027-01-31T18:00:00+02:00 owner \"ann\" comment \"a \\\"scanner\\\"\"",
+        "any default expires in 2h",
+    ]
+    .map(|row| row.as_bytes().to_vec())
+    .to_vec()
 }
 
 /// One frame of every kind that the parser has a file for.
