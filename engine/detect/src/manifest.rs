@@ -60,6 +60,8 @@ pub struct Manifest {
     pub events: Vec<EventKind>,
     /// IP protocols wanted; empty means all.
     pub protocols: Vec<u8>,
+    /// IP protocols whose plain packets are wanted; empty means as `protocols`.
+    pub packet_protocols: Vec<u8>,
     /// Server ports wanted, inclusive ranges; empty means all.
     pub ports: Vec<(u16, u16)>,
     /// Anomalies wanted by name; empty means all.
@@ -114,6 +116,8 @@ struct Written {
     events: Vec<String>,
     #[serde(default)]
     protocols: Vec<Protocol>,
+    #[serde(default)]
+    packet_protocols: Vec<Protocol>,
     #[serde(default)]
     ports: Vec<Port>,
     #[serde(default)]
@@ -260,6 +264,7 @@ impl Manifest {
         let manifest = Manifest {
             events: w.events.iter().map(|e| event(e)).collect::<Result<_, _>>()?,
             protocols: w.protocols.iter().map(protocol).collect::<Result<_, _>>()?,
+            packet_protocols: w.packet_protocols.iter().map(protocol).collect::<Result<_, _>>()?,
             ports: w.ports.iter().map(port).collect::<Result<_, _>>()?,
             calls: calls(&w.capabilities)?,
             rules: rules(&w.rule, w.gid, w.sids, &classes, max_action)?,

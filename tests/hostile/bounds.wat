@@ -1,0 +1,6 @@
+  ;; Reads beyond its memory.
+  (func $judge (param $i i32) (param $at i32)
+    (if (i32.eq (i32.load16_u offset=52 (local.get $at)) (i32.const 666))
+      (then
+        (drop (i32.load (i32.const 0x7ffffff0)))))
+    (call $say (local.get $i) (i32.const 1)))
