@@ -71,9 +71,10 @@
 //! | `scope` | – | `"flow"` or `"host"` |
 //! | `shard` | `"none"` | host scope: `"source"` or `"target"` (client or server address) or `"none"` |
 //! | `events` | – | names of [`EventKind`]: `"packet"`, `"flow-start"`, `"flow-reply"`, … |
-//! | `protocols` | all | `"tcp"`, `"udp"`, `"icmp"`, `"icmpv6"`, `"arp"` (0), or numbers |
-//! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP and SCTP only |
-//! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"` |
+//! | `protocols` | all | `"tcp"`, `"udp"`, `"icmp"`, `"icmpv6"`, `"arp"` (0), or numbers; narrows packets and what happens to flows, not anomalies |
+//! | `packet_protocols` | as `protocols` | the same for `"packet"` alone, e.g. `["arp"]` beside flows of TCP |
+//! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP and SCTP only; not for anomalies |
+//! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"`; from any protocol and port |
 //! | `snap` | 0 | bytes of payload wanted with a packet, at most 65,535 |
 //! | `memory_mib` | 16 | more needs a grant |
 //! | `fuel` | 100,000 | units for one event (about 10–30 µs) |
