@@ -159,7 +159,7 @@ pub enum Confidence {
 }
 
 /// Exports a detector: the ABI's functions and the manifest's custom section when compiled for
-/// `wasm32-unknown-unknown`; `MANIFEST` and `native()` always.
+/// `wasm32-unknown-unknown`; `native()` for every other target; `MANIFEST` always.
 ///
 /// ```ignore
 /// export_detector!(MyDetector, include_bytes!("../plugin.toml"));
@@ -171,6 +171,7 @@ macro_rules! export_detector {
         pub const MANIFEST: &[u8] = $manifest;
 
         /// The detector compiled natively, behind the same records as in the sandbox.
+        #[cfg(not(target_arch = "wasm32"))]
         pub fn native() -> ::std::boxed::Box<dyn $crate::abi::NativeGuest> {
             ::std::boxed::Box::new($crate::Guest::<$detector>::new())
         }

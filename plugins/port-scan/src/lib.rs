@@ -1,0 +1,403 @@
+//! Port scans and host sweeps, judged per source over sliding windows of the events' own time.
+//!
+//! ```text
+//! flow start ─▶ technique ─▶ source: pending probe ─▶ shape? ─▶ finding
+//! flow reply ─▶ closed, answered, or a success ─┘
+//! flow proven, established ─▶ half-open, or a success ─▶ the same finding, now proven
+//! ```
+//!
+//! A probe that gets what it asked for is an honest question and is forgotten; what counts is what
+//! fails. This detector keeps its sources in guest memory of a fixed size: a fault or a swap costs
+//! it what it has counted so far, which a scan that goes on makes up for.
+
+mod settings;
+mod shape;
+mod source;
+mod sources;
+mod technique;
+
+use portcullis_plugin_sdk::{
+    Addr, Confidence, Detector, EventKind, EventView, Findings, Init, Keyed, Party, tcp,
+};
+use settings::Settings;
+use shape::{Scan, Shape};
+use source::{Aim, Key, Millis, Outcome, Report, Source, age};
+use sources::Sources;
+use std::hash::BuildHasher;
+use technique::Technique;
+
+/// Indices of the manifest's `metrics`.
+#[derive(Clone, Copy)]
+enum Metric {
+    SourcesEvicted = 0,
+    ProbesForgotten = 1,
+    Reports = 2,
+    Forged = 3,
+}
+
+/// Rules of [`Shape::Scattered`], for TCP and UDP.
+const SCATTERED_TCP: u32 = 81;
+const SCATTERED_UDP: u32 = 82;
+
+/// How long after its newest probe a source still counts as scanning, ms: a handshake within it
+/// belongs to the scan and proves the scanner.
+const SCANNING_MS: u32 = 10_000;
+
+const ARP_REQUEST: u16 = 1;
+const ARP_REPLY: u16 = 2;
+
+/// Finds who probes whom.
+pub struct PortScan {
+    settings: Settings,
+    sources: Sources,
+    links: Links,
+    hasher: Keyed,
+}
+
+impl Detector for PortScan {
+    fn new(init: &Init<'_>) -> Self {
+        let settings = Settings::read(init);
+        let [.., slow] = settings.windows;
+        let hasher = init.hasher();
+        let sources = Sources::new(settings.sources, slow, hasher);
+        PortScan { settings, sources, links: Links::new(hasher), hasher }
+    }
+
+    fn on_event(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        match event.kind() {
+            Some(EventKind::FlowStart) => self.on_start(event, out),
+            Some(EventKind::FlowReply) => self.on_reply(event, out),
+            Some(EventKind::FlowEstablished) => self.on_established(event, out),
+            Some(EventKind::FlowProven) => self.on_proven(event, out),
+            Some(EventKind::Packet) if event.protocol() == 0 => self.on_arp(event, out),
+            _ => {}
+        }
+    }
+}
+
+impl PortScan {
+    fn on_start(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        // The server spoke first: a conversation whose beginning was not seen.
+        if event.source() != event.client() {
+            return;
+        }
+        if event.flow().ip_version == 4 {
+            self.links.note(event.flow().client_mac, event.client());
+        }
+        if let Some(aim) = self.aim(event) {
+            self.probe(aim, event, out);
+        }
+    }
+
+    fn probe(&mut self, aim: Aim, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let now = millis(event);
+        let Some((source, evicted)) = self.sources.follow(&key(event), now) else { return };
+        let [.., slow] = self.settings.windows;
+        source.probe_mac = event.flow().client_mac;
+        if source.probe(aim, now) {
+            out.metric(Metric::ProbesForgotten as u32, 1);
+        }
+        if evicted {
+            out.metric(Metric::SourcesEvicted as u32, 1);
+        }
+        source.forget_older(now, slow);
+        self.consider(aim, event, out);
+    }
+
+    fn on_reply(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let now = millis(event);
+        let (record, packet) = (event.flow(), event.event());
+        let Some(source) = self.sources.find(&key(event)) else { return };
+        let unreachable = packet.icmp_type != 0 && matches!(record.protocol, 6 | 17)
+            || is_unreachable(record.protocol, packet.icmp_type);
+        let reset = record.protocol == 6 && event.tcp_flags() & tcp::RST != 0;
+        for technique in techniques(record.protocol) {
+            let aim = Aim { technique: *technique, ..aim_at(event, self.hasher) };
+            let Some(probe) = source.find(aim) else { continue };
+            let aim = probe.aim;
+            if reset || unreachable {
+                probe.outcome = Outcome::Closed;
+                return self.consider(aim, event, out);
+            }
+            if record.protocol == 6 && event.tcp_flags() & tcp::SYN != 0 {
+                probe.outcome = Outcome::Answered;
+            } else {
+                source.succeed(aim, now);
+            }
+            return;
+        }
+    }
+
+    /// A handshake: what it was for has succeeded, and it shows who sends from that address.
+    fn on_established(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let now = millis(event);
+        let Some(source) = self.sources.find(&key(event)) else { return };
+        for technique in [Technique::Syn, Technique::Ack, Technique::Maimon] {
+            let aim = Aim { technique, ..aim_at(event, self.hasher) };
+            if source.find(aim).is_some() {
+                source.succeed(aim, now);
+            }
+        }
+        if event.flow().client_proof != 0 {
+            source.handshake_mac = event.flow().client_mac;
+            self.prove(event, out);
+        }
+    }
+
+    /// The client answered a SYN-ACK; without a handshake it took its SYN back.
+    fn on_proven(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        if event.tcp_flags() & tcp::RST == 0 {
+            return;
+        }
+        let Some(source) = self.sources.find(&key(event)) else { return };
+        let aim = Aim { technique: Technique::Syn, ..aim_at(event, self.hasher) };
+        if let Some(probe) = source.find(aim) {
+            probe.outcome = Outcome::HalfOpen;
+            let aim = probe.aim;
+            self.consider(aim, event, out);
+        }
+        self.prove(event, out);
+    }
+
+    fn on_arp(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let (operation, sender, target) = (event.event().operation, event.client(), event.server());
+        if sender.is_unspecified() || target.is_unspecified() || sender == target {
+            return; // An announcement, or a host that looks for a free address.
+        }
+        let aim =
+            |target| Aim { target: hash(self.hasher, target), port: 0, technique: Technique::Arp };
+        if operation == ARP_REQUEST {
+            self.probe(aim(target), event, out);
+        } else if operation == ARP_REPLY {
+            let asked = aim(sender);
+            let key = Key { addr: target, ..key(event) };
+            if let Some(source) = self.sources.find(&key) {
+                source.succeed(asked, millis(event));
+            }
+        }
+    }
+
+    /// What the flow that starts here probes.
+    fn aim(&self, event: &EventView<'_>) -> Option<Aim> {
+        let (client, server) = (event.client(), event.server());
+        if client.is_unspecified() || client == server || server.is_group() {
+            return None;
+        }
+        let technique = Technique::of(event)?;
+        Some(Aim { technique, ..aim_at(event, self.hasher) })
+    }
+
+    /// Judges the source after a change, and says what is new.
+    fn consider(&mut self, aim: Aim, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let now = millis(event);
+        let Some(source) = self.sources.find(&key(event)) else { return };
+        if source.probes().len() < 5 {
+            return;
+        }
+        let Some(scan) = shape::judge(source, aim, now, &self.settings) else { return };
+        let report = Report {
+            sid: sid(&scan),
+            at: now,
+            failures: source.failures,
+            proven: event.flow().client_proof != 0,
+            target: if scan.ports > 1 && scan.hosts == 1 {
+                event.server()
+            } else {
+                Addr::default()
+            },
+        };
+        let earlier = source.reports.iter().find(|r| r.sid == report.sid);
+        let is_news = earlier.is_none_or(|r| {
+            report.proven && !r.proven
+                || report.failures >= r.failures.saturating_mul(2)
+                || age(now, r.at) >= self.settings.repeat_ms
+        });
+        if is_news {
+            remember(source, report, now);
+            let router =
+                scan.technique == Technique::Arp && self.links.is_router(event.flow().client_mac);
+            send(source, &scan, &report, router, out);
+        }
+    }
+
+    /// A scanner that has shown itself is reported again: only the proven are blocked.
+    fn prove(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let now = millis(event);
+        let Some(source) = self.sources.find(&key(event)) else { return };
+        let newest = source.probes().iter().map(|p| age(now, p.at)).min();
+        if newest.is_none_or(|age| age > SCANNING_MS)
+            || source.probe_mac != event.flow().client_mac
+            || source.is_forged()
+        {
+            return;
+        }
+        let router = self.links.is_router(event.flow().client_mac);
+        let failures = source.failures;
+        for report in &mut source.reports {
+            let arp_of_router = router && report.sid == Shape::Sweep as u32 + Technique::Arp as u32;
+            if report.sid == 0
+                || report.proven
+                || arp_of_router
+                || age(now, report.at) > self.settings.repeat_ms
+            {
+                continue;
+            }
+            (report.proven, report.at) = (true, now);
+            report.failures = report.failures.max(failures);
+            out.metric(Metric::Reports as u32, 1);
+            out.find(report.sid)
+                .target(party(report.target))
+                .counting(report.failures)
+                .text(format_args!(
+                    "a scanner that has now proven its address; {} probes so far",
+                    report.failures
+                ))
+                .send();
+        }
+    }
+}
+
+/// Puts a report in the place of the same rule's last one, else of the oldest.
+fn remember(source: &mut Source, report: Report, now: Millis) {
+    let place = source.reports.iter_mut().max_by_key(|r| {
+        if r.sid == report.sid { (2, 0) } else { (u32::from(r.sid == 0), age(now, r.at)) }
+    });
+    if let Some(place) = place {
+        *place = report;
+    }
+}
+
+fn send(source: &Source, scan: &Scan, report: &Report, router: bool, out: &mut Findings<'_>) {
+    let forged = source.is_forged() || router;
+    out.metric(Metric::Reports as u32, 1);
+    if source.is_forged() {
+        out.metric(Metric::Forged as u32, 1);
+    }
+    let doubt = if source.is_forged() {
+        "; somebody else uses this address: forged"
+    } else if router {
+        "; sent by a router"
+    } else {
+        ""
+    };
+    let tally = scan.tally;
+    let sure = if scan.is_mute { Confidence::Medium } else { Confidence::High };
+    out.find(report.sid)
+        .offender(if forged { Party::Nobody } else { Party::Client })
+        .target(party(report.target))
+        .confidence(sure)
+        .counting(tally.failed() + tally.fresh)
+        .text(format_args!(
+            "{} of {} ports on {} hosts in {} s: {} closed, {} half-open, {} silent, {} awaited{doubt}",
+            scan.technique.name(),
+            if scan.technique.is_sweep() { 0 } else { scan.ports },
+            scan.hosts,
+            scan.window_ms / 1000,
+            tally.closed,
+            tally.half_open,
+            tally.silent,
+            tally.fresh,
+        ))
+        .send();
+}
+
+fn party(addr: Addr) -> Party {
+    if addr == Addr::default() { Party::Nobody } else { Party::Addr(addr) }
+}
+
+fn sid(scan: &Scan) -> u32 {
+    match (scan.shape, scan.technique) {
+        (Shape::Scattered, Technique::Udp) => SCATTERED_UDP,
+        (Shape::Scattered, _) => SCATTERED_TCP,
+        (shape, technique) => shape as u32 + technique as u32,
+    }
+}
+
+/// The techniques that a reply of the protocol may answer, one for each group that is judged alike.
+fn techniques(protocol: u8) -> &'static [Technique] {
+    match protocol {
+        6 => &[
+            Technique::Syn,
+            Technique::Fin,
+            Technique::Null,
+            Technique::Xmas,
+            Technique::Ack,
+            Technique::Maimon,
+        ],
+        17 => &[Technique::Udp],
+        1 | 58 => &[Technique::Echo, Technique::Timestamp, Technique::Mask],
+        _ => &[],
+    }
+}
+
+/// ICMP's own "destination unreachable" among the answers to ICMP probes.
+fn is_unreachable(protocol: u8, icmp_type: u8) -> bool {
+    protocol == 1 && icmp_type == 3 || protocol == 58 && icmp_type == 1
+}
+
+fn key(event: &EventView<'_>) -> Key {
+    let record = event.flow();
+    Key { addr: event.client(), segment: record.segment, vids: record.vids, tunnel: record.tunnel }
+}
+
+/// The flow's other end; the technique is the caller's.
+fn aim_at(event: &EventView<'_>, hasher: Keyed) -> Aim {
+    Aim {
+        target: hash(hasher, event.server()),
+        port: event.server_port(),
+        technique: Technique::Syn,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+fn hash(hasher: Keyed, addr: Addr) -> u32 {
+    hasher.hash_one(addr) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a clock on a circle of 2^32 ms")]
+fn millis(event: &EventView<'_>) -> Millis {
+    (event.at() / 1_000_000) as u32
+}
+
+/// Link-layer addresses that send for more than one IPv4 address: routers. A router that is swept
+/// through asks by ARP for every address; that is not its doing.
+struct Links {
+    rows: Vec<Link>,
+    hasher: Keyed,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Link {
+    mac: [u8; 6],
+    addr: Addr,
+    many: bool,
+}
+
+/// Link-layer addresses remembered; two that fall on one place replace each other.
+const LINKS: usize = 1024;
+
+impl Links {
+    fn new(hasher: Keyed) -> Self {
+        Links { rows: vec![Link::default(); LINKS], hasher }
+    }
+
+    fn row(&mut self, mac: [u8; 6]) -> Option<&mut Link> {
+        let at = usize::try_from(self.hasher.hash_one(mac) % LINKS as u64).unwrap_or(0);
+        self.rows.get_mut(at)
+    }
+
+    fn note(&mut self, mac: [u8; 6], addr: Addr) {
+        let Some(row) = self.row(mac) else { return };
+        if row.mac != mac {
+            *row = Link { mac, addr, many: false };
+        } else if row.addr != addr {
+            row.many = true;
+        }
+    }
+
+    fn is_router(&mut self, mac: [u8; 6]) -> bool {
+        self.row(mac).is_some_and(|row| row.mac == mac && row.many)
+    }
+}
+
+portcullis_plugin_sdk::export_detector!(PortScan, include_bytes!("../plugin.toml"));

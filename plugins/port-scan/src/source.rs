@@ -1,0 +1,211 @@
+//! One source: its recent probes and what became of them, and what was said about it.
+//!
+//! Bounded: the newest 96 probes that have not succeeded, the newest 32 successes. Every probe is
+//! one host and one port by one technique, so counting them counts distinct ones.
+
+use crate::technique::Technique;
+use portcullis_plugin_sdk::Addr;
+
+/// Probes remembered; more than any threshold, so that a scan is seen whole.
+pub(crate) const PROBES: usize = 96;
+/// Successes remembered.
+const SUCCESSES: usize = 32;
+/// Reports remembered.
+const REPORTS: usize = 4;
+
+/// Milliseconds of the events' clock, on a circle of 49 days.
+pub(crate) type Millis = u32;
+
+/// How long ago; what lies in the future (captures of several machines) is now.
+pub(crate) fn age(now: Millis, then: Millis) -> u32 {
+    let age = now.wrapping_sub(then);
+    if age > u32::MAX / 2 { 0 } else { age }
+}
+
+/// Where a source was seen, and its address: another VLAN is another source.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Key {
+    pub(crate) addr: Addr,
+    pub(crate) segment: u16,
+    pub(crate) vids: [u16; 3],
+    pub(crate) tunnel: u32,
+}
+
+/// What became of a probe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// The port, or the whole host, is not there.
+    Closed,
+    /// A SYN was answered, and no handshake has followed yet.
+    Answered,
+    /// A SYN was answered and the client took it back: a half-open scan.
+    HalfOpen,
+}
+
+/// Host, port and technique.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Aim {
+    /// Keyed hash of the target's address.
+    pub(crate) target: u32,
+    pub(crate) port: u16,
+    pub(crate) technique: Technique,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(crate) aim: Aim,
+    pub(crate) outcome: Outcome,
+    pub(crate) at: Millis,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Success {
+    pub(crate) port: u16,
+    pub(crate) technique: Technique,
+    pub(crate) at: Millis,
+}
+
+/// A finding that was sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Report {
+    /// The rule; 0 for none.
+    pub(crate) sid: u32,
+    pub(crate) at: Millis,
+    /// [`Source::failures`] when it was sent.
+    pub(crate) failures: u32,
+    /// Whether the source was proven by then.
+    pub(crate) proven: bool,
+    /// Whom it was about; unspecified for nobody.
+    pub(crate) target: Addr,
+}
+
+const NO_AIM: Aim = Aim { target: 0, port: 0, technique: Technique::Syn };
+const NO_PROBE: Probe = Probe { aim: NO_AIM, outcome: Outcome::Pending, at: 0 };
+const NO_SUCCESS: Success = Success { port: 0, technique: Technique::Syn, at: 0 };
+const NO_REPORT: Report =
+    Report { sid: 0, at: 0, failures: 0, proven: false, target: Addr([0; 16]) };
+
+/// What is known of a source.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) key: Key,
+    pub(crate) last: Millis,
+    /// Probes made since it is followed, by what is remembered here.
+    pub(crate) failures: u32,
+    /// Link-layer address of the newest probe.
+    pub(crate) probe_mac: [u8; 6],
+    /// Link-layer address of the newest complete handshake, zeros before that.
+    pub(crate) handshake_mac: [u8; 6],
+    pub(crate) reports: [Report; REPORTS],
+    probes: [Probe; PROBES],
+    len: usize,
+    successes: [Success; SUCCESSES],
+    succeeded: usize,
+}
+
+impl Source {
+    pub(crate) const EMPTY: Source = Source {
+        key: Key { addr: Addr([0; 16]), segment: 0, vids: [0; 3], tunnel: 0 },
+        last: 0,
+        failures: 0,
+        probe_mac: [0; 6],
+        handshake_mac: [0; 6],
+        reports: [NO_REPORT; REPORTS],
+        probes: [NO_PROBE; PROBES],
+        len: 0,
+        successes: [NO_SUCCESS; SUCCESSES],
+        succeeded: 0,
+    };
+
+    /// Starts over for another source.
+    pub(crate) fn restart(&mut self, key: Key, now: Millis) {
+        let Source { failures, probe_mac, handshake_mac, reports, len, succeeded, .. } = self;
+        (*failures, *probe_mac, *handshake_mac) = (0, [0; 6], [0; 6]);
+        (*reports, *len, *succeeded) = ([NO_REPORT; REPORTS], 0, 0);
+        (self.key, self.last) = (key, now);
+    }
+
+    pub(crate) fn probes(&self) -> &[Probe] {
+        self.probes.get(..self.len).unwrap_or(&[])
+    }
+
+    pub(crate) fn successes(&self) -> &[Success] {
+        self.successes.get(..self.succeeded.min(SUCCESSES)).unwrap_or(&[])
+    }
+
+    pub(crate) fn find(&mut self, like: Aim) -> Option<&mut Probe> {
+        self.probes.get_mut(..self.len)?.iter_mut().find(|p| {
+            p.aim.target == like.target
+                && p.aim.port == like.port
+                && p.aim.technique.is_like(like.technique)
+        })
+    }
+
+    /// A probe was sent. Says whether an older one had to be forgotten for it.
+    pub(crate) fn probe(&mut self, aim: Aim, now: Millis) -> bool {
+        if self.find(aim).is_some() {
+            // The same again, e.g. another connection to a port that is shut: nothing new, and the
+            // first attempt's time stands.
+            return false;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let forgets = self.len == PROBES;
+        let at = if forgets { self.oldest(now) } else { self.len };
+        if let Some(place) = self.probes.get_mut(at) {
+            *place = Probe { aim, outcome: Outcome::Pending, at: now };
+        }
+        self.len = (self.len + 1).min(PROBES);
+        forgets
+    }
+
+    fn oldest(&self, now: Millis) -> usize {
+        let ages = self.probes().iter().map(|p| age(now, p.at)).enumerate();
+        ages.max_by_key(|&(_, age)| age).map_or(0, |(at, _)| at)
+    }
+
+    /// The probe was an honest question: it got what it asked for.
+    pub(crate) fn succeed(&mut self, aim: Aim, now: Millis) {
+        let like = |p: &Probe| {
+            p.aim.target == aim.target
+                && p.aim.port == aim.port
+                && p.aim.technique.is_like(aim.technique)
+        };
+        if let Some(at) = self.probes().iter().position(like) {
+            self.len -= 1;
+            self.probes.swap(at, self.len);
+            self.failures = self.failures.saturating_sub(1);
+        }
+        let slot = self.succeeded % SUCCESSES;
+        if let Some(place) = self.successes.get_mut(slot) {
+            *place = Success { port: aim.port, technique: aim.technique, at: now };
+        }
+        self.succeeded += 1;
+        if self.succeeded == 2 * SUCCESSES {
+            self.succeeded = SUCCESSES;
+        }
+    }
+
+    /// Drops what no window reaches any more.
+    pub(crate) fn forget_older(&mut self, now: Millis, window: u32) {
+        let mut at = 0;
+        while let Some(probe) = self.probes().get(at) {
+            if age(now, probe.at) > window {
+                self.len -= 1;
+                self.probes.swap(at, self.len);
+            } else {
+                at += 1;
+            }
+        }
+        if self.len == 0 {
+            self.failures = 0;
+        }
+    }
+
+    /// Whether handshakes and probes come from different machines on the link: then somebody
+    /// forges this address, and nobody can be named.
+    pub(crate) fn is_forged(&self) -> bool {
+        self.handshake_mac != [0; 6] && self.handshake_mac != self.probe_mac
+    }
+}
