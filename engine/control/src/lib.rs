@@ -7,4 +7,6 @@ pub mod api;
 pub mod config;
 pub mod inventory;
 pub mod journal;
+pub mod plugins;
 pub mod policy;
+pub mod snapshot;

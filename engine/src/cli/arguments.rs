@@ -23,7 +23,7 @@ Examples:
   portcullis replay --workers 4 --eve eve.json big.pcapng.gz
 
 The output is the same, byte for byte, whatever the number of workers. Without -c the shipped
-defaults hold, and the private networks (RFC 1918, RFC 4193) are the protected side.";
+defaults hold. Without --protected nothing counts as inside, so every offender may be blocked.";
 
 /// `replay`
 #[derive(Args, Clone, Debug)]

@@ -28,8 +28,9 @@ pub struct Wire {
     pub checksum_udp: ChecksumPolicy,
     /// ICMP and ICMPv6 checksums.
     pub checksum_icmp: ChecksumPolicy,
-    /// Malformations that are dropped in `prevent` mode, by the names that anomaly events give
-    /// them. Others are reported and pass. Which names there are is known to `wire`.
+    /// Malformations that are dropped in `prevent` mode beside `wire`'s own list, by the names that
+    /// anomaly events give them. Others are reported and pass. Which names there are is known to
+    /// `wire`.
     pub drop: Vec<String>,
 }
 
