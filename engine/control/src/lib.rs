@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod config;
+pub mod eve;
 pub mod inventory;
 pub mod journal;
 pub mod plugins;
