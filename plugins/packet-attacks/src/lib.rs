@@ -10,7 +10,7 @@
 use portcullis_plugin_sdk::{Detector, EventKind, EventView, Findings, Init, Party, tcp};
 
 /// What an anomaly is called by the engine and which rule it is here.
-const SHAPES: [(&str, u32); 22] = [
+const SHAPES: [(&str, u32); 20] = [
     ("land", 1),
     ("ping_of_death", 2),
     ("fragment_teardrop", 3),
@@ -30,9 +30,7 @@ const SHAPES: [(&str, u32); 22] = [
     ("ipv6_hop_by_hop_late", 19),
     ("ipv6_duplicate_hop_by_hop", 20),
     ("icmpv6_neighbour_hop_limit", 21),
-    ("ipv4_group_source", 22),
-    ("ipv6_group_source", 23),
-    ("ipv4_option_length", 24),
+    ("ipv4_option_length", 22),
 ];
 
 /// Out-of-band data to NetBIOS (CVE-1999-0153).

@@ -30,7 +30,7 @@ use technique::Technique;
 #[derive(Clone, Copy)]
 enum Metric {
     SourcesEvicted = 0,
-    ProbesForgotten = 1,
+    ProbesUncounted = 1,
     Reports = 2,
     Forged = 3,
 }
@@ -94,8 +94,9 @@ impl PortScan {
         let Some((source, evicted)) = self.sources.follow(&key(event), now) else { return };
         let [.., slow] = self.settings.windows;
         source.probe_mac = event.flow().client_mac;
-        if source.probe(aim, now) {
-            out.metric(Metric::ProbesForgotten as u32, 1);
+        let grace = self.settings.grace(aim.technique.family());
+        if source.probe(aim, now, grace) {
+            out.metric(Metric::ProbesUncounted as u32, 1);
         }
         if evicted {
             out.metric(Metric::SourcesEvicted as u32, 1);
@@ -282,23 +283,26 @@ fn send(source: &Source, scan: &Scan, report: &Report, router: bool, out: &mut F
     };
     let tally = scan.tally;
     let sure = if scan.is_mute { Confidence::Medium } else { Confidence::High };
-    out.find(report.sid)
+    let seconds = scan.window_ms / 1000;
+    let draft = out
+        .find(report.sid)
         .offender(if forged { Party::Nobody } else { Party::Client })
         .target(party(report.target))
         .confidence(sure)
-        .counting(tally.failed() + tally.fresh)
-        .text(format_args!(
-            "{} of {} ports on {} hosts in {} s: {} closed, {} half-open, {} silent, {} awaited{doubt}",
-            scan.technique.name(),
-            if scan.technique.is_sweep() { 0 } else { scan.ports },
-            scan.hosts,
-            scan.window_ms / 1000,
-            tally.closed,
-            tally.half_open,
-            tally.silent,
-            tally.fresh,
-        ))
-        .send();
+        .counting(tally.failed() + tally.fresh);
+    let (how, hosts, ports) = (scan.technique.name(), scan.hosts, scan.ports);
+    match scan.technique.is_sweep() {
+        true => draft.text(format_args!(
+            "{how}: {hosts} hosts within {seconds} s; {} silent, {} unreachable, {} awaited{doubt}",
+            tally.silent, tally.closed, tally.fresh,
+        )),
+        false => draft.text(format_args!(
+            "{how}: {ports} ports, {hosts} hosts within {seconds} s; \
+             {} closed, {} silent, {} half-open, {} awaited{doubt}",
+            tally.closed, tally.silent, tally.half_open, tally.fresh,
+        )),
+    }
+    .send();
 }
 
 fn party(addr: Addr) -> Party {

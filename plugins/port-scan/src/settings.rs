@@ -9,6 +9,8 @@ pub(crate) const WINDOWS: usize = 3;
 /// Counts that make a scan, one for each window.
 pub(crate) type Steps = [u32; WINDOWS];
 
+const ARP_GRACE_MS: u32 = 900;
+
 /// The settings, each a line `key = value` in the plugin's grant.
 ///
 /// | key | default | meaning |
@@ -26,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) sources: usize,
     /// Milliseconds, ascending.
     pub(crate) windows: Steps,
-    pub(crate) grace_ms: u32,
+    grace_ms: u32,
     pub(crate) repeat_ms: u32,
     ports: u32,
     hosts: u32,
@@ -75,6 +77,12 @@ impl Settings {
             Family::Resolve => [self.sweep_arp, self.sweep_arp.saturating_mul(4) / 3, u32::MAX],
             Family::Open => steps(self.hosts),
         }
+    }
+
+    /// How long an answer may take, ms. ARP's comes from the same link, and who asks asks again
+    /// after a second.
+    pub(crate) fn grace(&self, family: Family) -> u32 {
+        if family == Family::Resolve { self.grace_ms.min(ARP_GRACE_MS) } else { self.grace_ms }
     }
 
     /// Failed pairs of host and port.

@@ -74,6 +74,7 @@ pub(crate) fn judge(source: &Source, aim: Aim, now: Millis, settings: &Settings)
     let mut of_port = [Tally::default(); WINDOWS];
     let mut of_all = [Tally::default(); WINDOWS];
     let like = |p: &&Probe| p.aim.technique.is_like(aim.technique);
+    let grace = settings.grace(aim.technique.family());
     for probe in source.probes().iter().filter(like) {
         let age = age(now, probe.at);
         for (at, window) in settings.windows.iter().enumerate() {
@@ -82,7 +83,7 @@ pub(crate) fn judge(source: &Source, aim: Aim, now: Millis, settings: &Settings)
             }
             let add = |tallies: &mut [Tally; WINDOWS]| {
                 if let Some(tally) = tallies.get_mut(at) {
-                    tally.add(probe, age, settings.grace_ms);
+                    tally.add(probe, age, grace);
                 }
             };
             add(&mut of_all);

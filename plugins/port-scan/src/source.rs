@@ -143,21 +143,26 @@ impl Source {
         })
     }
 
-    /// A probe was sent. Says whether an older one had to be forgotten for it.
-    pub(crate) fn probe(&mut self, aim: Aim, now: Millis) -> bool {
+    /// A probe was sent. Says whether there was no room for it.
+    ///
+    /// Where all places are taken by probes that may still be answered, the newcomer is left out,
+    /// so that the fastest scanner's first probes grow old enough to be judged.
+    pub(crate) fn probe(&mut self, aim: Aim, now: Millis, grace: u32) -> bool {
         if self.find(aim).is_some() {
             // The same again, e.g. another connection to a port that is shut: nothing new, and the
             // first attempt's time stands.
             return false;
         }
         self.failures = self.failures.saturating_add(1);
-        let forgets = self.len == PROBES;
-        let at = if forgets { self.oldest(now) } else { self.len };
-        if let Some(place) = self.probes.get_mut(at) {
-            *place = Probe { aim, outcome: Outcome::Pending, at: now };
+        let at = if self.len < PROBES { self.len } else { self.oldest(now) };
+        let Some(place) = self.probes.get_mut(at) else { return true };
+        let waits = matches!(place.outcome, Outcome::Pending | Outcome::Answered);
+        if self.len == PROBES && waits && age(now, place.at) <= grace {
+            return true;
         }
+        *place = Probe { aim, outcome: Outcome::Pending, at: now };
         self.len = (self.len + 1).min(PROBES);
-        forgets
+        false
     }
 
     fn oldest(&self, now: Millis) -> usize {
