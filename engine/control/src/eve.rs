@@ -16,7 +16,10 @@ mod file;
 mod json;
 mod notices;
 mod scribe;
+mod sink;
+mod stats;
 mod traffic;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +31,4 @@ pub use file::EveFile;
 pub use json::{Line, List, Object};
 pub use notices::{ExclusionChange, ExclusionStep};
 pub use scribe::{Moment, Scribe};
+pub use writer::{EveCounters, EveWriter, Fact};

@@ -8,6 +8,7 @@ pub mod config;
 pub mod eve;
 pub mod inventory;
 pub mod journal;
+pub mod metrics;
 pub mod plugins;
 pub mod policy;
 pub mod snapshot;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said why")]
 
-mod samples;
+pub(super) mod samples;
 mod schema;
 
 use super::*;

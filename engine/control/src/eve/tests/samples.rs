@@ -17,28 +17,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// 2017-04-07T22:24:37.251547 UTC.
-pub(super) const AT: Tick = Tick(1_491_603_877_251_547_000);
+pub(in crate::eve) const AT: Tick = Tick(1_491_603_877_251_547_000);
 
 /// Anything that makes a line.
-pub(super) enum Sample {
+pub(in crate::eve) enum Sample {
     Report(Report),
     Book(BookEvent),
     Plugin(PluginEvent),
     Exclusion(ExclusionChange),
+    Stats,
 }
 
 impl Sample {
-    pub(super) fn write(&self, scribe: &mut Scribe, line: &mut Line) {
+    pub(in crate::eve) fn write(&self, scribe: &mut Scribe, line: &mut Line) {
         match self {
             Sample::Report(report) => scribe.report(report, line),
             Sample::Book(event) => scribe.book(event, AT, line),
             Sample::Plugin(event) => scribe.plugin("port-scan", event, AT, line),
             Sample::Exclusion(change) => scribe.exclusion(change, AT, line),
+            Sample::Stats => scribe.stats(&crate::metrics::tests::figures(), AT, line),
         }
     }
 }
 
-pub(super) fn context() -> Context {
+pub(in crate::eve) fn context() -> Context {
     let label = SegmentLabel { name: "dmz".into(), interface: Some("eth0-eth1".into()) };
     let mut context = Context::new(&Events::default(), vec![label], vec!["port-scan".into()]);
     context.inventory = Arc::new(Inventory::of(vec![Machine {
@@ -71,7 +73,7 @@ fn conversation() -> Conversation {
     }
 }
 
-pub(super) fn nowhere() -> Conversation {
+pub(in crate::eve) fn nowhere() -> Conversation {
     Conversation {
         segment: SegmentId(0),
         vlan: VlanStack::UNTAGGED,
@@ -100,7 +102,7 @@ fn rule() -> RuleMeta {
     }
 }
 
-pub(super) fn alert() -> Alert {
+pub(in crate::eve) fn alert() -> Alert {
     Alert {
         at: AT,
         frame_number: 7,
@@ -123,11 +125,11 @@ pub(super) fn alert() -> Alert {
     }
 }
 
-pub(super) fn report(alert: Alert) -> Report {
+pub(in crate::eve) fn report(alert: Alert) -> Report {
     Report::Alert(Box::new(alert))
 }
 
-pub(super) fn anomaly() -> Anomaly {
+pub(in crate::eve) fn anomaly() -> Anomaly {
     Anomaly {
         at: AT,
         frame_number: 8,
@@ -206,13 +208,13 @@ fn block(until: Tick, origin: Origin) -> Block {
     }
 }
 
-pub(super) fn blocked() -> BookEvent {
+pub(in crate::eve) fn blocked() -> BookEvent {
     let hour = AT + Duration::from_secs(3600);
     BookEvent::Blocked(block(hour, Origin::Detector("port-scan".into())))
 }
 
 /// One of each.
-pub(super) fn everything() -> Vec<Sample> {
+pub(in crate::eve) fn everything() -> Vec<Sample> {
     let hour = AT + Duration::from_secs(3600);
     let by_hand = block(Tick::NEVER, Origin::Operator("root".into()));
     let order = BlockOrder { key: key(), since: AT, until: hour, cause: cause(Origin::Raised) };
@@ -253,5 +255,6 @@ pub(super) fn everything() -> Vec<Sample> {
     all.extend(book.into_iter().map(Sample::Book));
     all.extend(plugin.into_iter().map(Sample::Plugin));
     all.extend(changes.into_iter().map(Sample::Exclusion));
+    all.push(Sample::Stats);
     all
 }
