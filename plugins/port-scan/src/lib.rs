@@ -17,10 +17,10 @@ mod sources;
 mod technique;
 
 use portcullis_plugin_sdk::{
-    Addr, Confidence, Detector, EventKind, EventView, Findings, Init, Keyed, Party, tcp,
+    Action, Addr, Confidence, Detector, EventKind, EventView, Findings, Init, Keyed, Party, tcp,
 };
 use settings::Settings;
-use shape::{Scan, Shape};
+use shape::{Scan, Senders, Shape};
 use source::{Aim, Key, Millis, Outcome, Report, Source, age};
 use sources::Sources;
 use std::hash::BuildHasher;
@@ -42,6 +42,10 @@ const SCATTERED_UDP: u32 = 82;
 /// How long after its newest probe a source still counts as scanning, ms: a handshake within it
 /// belongs to the scan and proves the scanner.
 const SCANNING_MS: u32 = 10_000;
+
+/// How long a source stays proven by an earlier handshake, ms, as policy's recent proof has it: what
+/// was reported meanwhile needs no second report, and would undo an operator's unblocking.
+const PROVEN_MS: u32 = 300_000;
 
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
@@ -93,9 +97,8 @@ impl PortScan {
         let now = millis(event);
         let Some((source, evicted)) = self.sources.follow(&key(event), now) else { return };
         let [.., slow] = self.settings.windows;
-        source.probe_mac = event.flow().client_mac;
         let grace = self.settings.grace(aim.technique.family());
-        if source.probe(aim, now, grace) {
+        if source.probe(aim, sender(self.hasher, event), now, grace) {
             out.metric(Metric::ProbesUncounted as u32, 1);
         }
         if evicted {
@@ -140,7 +143,6 @@ impl PortScan {
             }
         }
         if event.flow().client_proof != 0 {
-            source.handshake_mac = event.flow().client_mac;
             self.prove(event, out);
         }
     }
@@ -195,12 +197,23 @@ impl PortScan {
         if source.probes().len() < 5 {
             return;
         }
-        let Some(scan) = shape::judge(source, aim, now, &self.settings) else { return };
+        let sender = sender(self.hasher, event);
+        let judge = |of| shape::judge(source, of, aim, now, &self.settings);
+        let (scan, many) = match judge(Senders::One(sender)) {
+            Some(scan) => (scan, false),
+            None if !source.has_many_senders() => return,
+            None => match judge(Senders::All) {
+                Some(scan) => (scan, true),
+                None => return,
+            },
+        };
         let report = Report {
             sid: sid(&scan),
             at: now,
             failures: source.failures,
-            proven: event.flow().client_proof != 0,
+            sender,
+            proven: event.flow().client_proof != 0
+                || source.proven_at.is_some_and(|at| age(now, at) <= PROVEN_MS),
             target: if scan.ports > 1 && scan.hosts == 1 {
                 event.server()
             } else {
@@ -217,7 +230,12 @@ impl PortScan {
             remember(source, report, now);
             let router =
                 scan.technique == Technique::Arp && self.links.is_router(event.flow().client_mac);
-            send(source, &scan, &report, router, out);
+            let doubt = match (many, router) {
+                (true, _) => Doubt::ManySenders,
+                (_, true) => Doubt::Router,
+                _ => Doubt::None,
+            };
+            send(&scan, &report, doubt, out);
         }
     }
 
@@ -225,18 +243,18 @@ impl PortScan {
     fn prove(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
         let now = millis(event);
         let Some(source) = self.sources.find(&key(event)) else { return };
+        source.proven_at = Some(now);
         let newest = source.probes().iter().map(|p| age(now, p.at)).min();
-        if newest.is_none_or(|age| age > SCANNING_MS)
-            || source.probe_mac != event.flow().client_mac
-            || source.is_forged()
-        {
+        if newest.is_none_or(|age| age > SCANNING_MS) {
             return;
         }
         let router = self.links.is_router(event.flow().client_mac);
+        let sender = sender(self.hasher, event);
         let failures = source.failures;
         for report in &mut source.reports {
             let arp_of_router = router && report.sid == Shape::Sweep as u32 + Technique::Arp as u32;
             if report.sid == 0
+                || report.sender != sender
                 || report.proven
                 || arp_of_router
                 || age(now, report.at) > self.settings.repeat_ms
@@ -268,25 +286,33 @@ fn remember(source: &mut Source, report: Report, now: Millis) {
     }
 }
 
-fn send(source: &Source, scan: &Scan, report: &Report, router: bool, out: &mut Findings<'_>) {
-    let forged = source.is_forged() || router;
+/// Why the source of a scan is not named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    None,
+    /// Its probes come from many link-layer addresses: forged.
+    ManySenders,
+    /// A router asks for the hosts that somebody beyond it sweeps.
+    Router,
+}
+
+fn send(scan: &Scan, report: &Report, why: Doubt, out: &mut Findings<'_>) {
     out.metric(Metric::Reports as u32, 1);
-    if source.is_forged() {
+    let doubt = match why {
+        Doubt::None => "",
+        Doubt::ManySenders => "; from many link addresses: forged",
+        Doubt::Router => "; by a router",
+    };
+    if why == Doubt::ManySenders {
         out.metric(Metric::Forged as u32, 1);
     }
-    let doubt = if source.is_forged() {
-        "; somebody else uses this address: forged"
-    } else if router {
-        "; sent by a router"
-    } else {
-        ""
-    };
     let tally = scan.tally;
     let sure = if scan.is_mute { Confidence::Medium } else { Confidence::High };
     let seconds = scan.window_ms / 1000;
     let draft = out
         .find(report.sid)
-        .offender(if forged { Party::Nobody } else { Party::Client })
+        .offender(if why == Doubt::None { Party::Client } else { Party::Nobody })
+        .action(if why == Doubt::None { Action::TerminateAndBlock } else { Action::Report })
         .target(party(report.target))
         .confidence(sure)
         .counting(tally.failed() + tally.fresh);
@@ -356,6 +382,12 @@ fn aim_at(event: &EventView<'_>, hasher: Keyed) -> Aim {
 #[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
 fn hash(hasher: Keyed, addr: Addr) -> u32 {
     hasher.hash_one(addr) as u32
+}
+
+/// Who sent the flow's first packet on the link.
+#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
+fn sender(hasher: Keyed, event: &EventView<'_>) -> u16 {
+    hasher.hash_one(event.flow().client_mac) as u16
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a clock on a circle of 2^32 ms")]

@@ -68,12 +68,28 @@ pub(crate) struct Scan {
 /// drops, but a tap that sees one direction shows honest connections so, too.
 const MUTE_HALVES: u32 = 5;
 
+/// Whose probes are judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Senders {
+    /// Those of one machine on the link: who forges an address does not speak for its owner.
+    One(u16),
+    /// Those of all.
+    All,
+}
+
 /// Judges a source as of now, seen from its newest probe.
-pub(crate) fn judge(source: &Source, aim: Aim, now: Millis, settings: &Settings) -> Option<Scan> {
+pub(crate) fn judge(
+    source: &Source,
+    senders: Senders,
+    aim: Aim,
+    now: Millis,
+    settings: &Settings,
+) -> Option<Scan> {
     let mut of_host = [Tally::default(); WINDOWS];
     let mut of_port = [Tally::default(); WINDOWS];
     let mut of_all = [Tally::default(); WINDOWS];
-    let like = |p: &&Probe| p.aim.technique.is_like(aim.technique);
+    let case = Case { source, senders, aim, now, settings };
+    let like = |p: &&Probe| case.counts(p);
     let grace = settings.grace(aim.technique.family());
     for probe in source.probes().iter().filter(like) {
         let age = age(now, probe.at);
@@ -95,7 +111,6 @@ pub(crate) fn judge(source: &Source, aim: Aim, now: Millis, settings: &Settings)
             }
         }
     }
-    let case = Case { source, aim, now, settings };
     if aim.technique.is_sweep() {
         return case.horizontal(&of_port, &of_all, Shape::Sweep);
     }
@@ -107,12 +122,18 @@ pub(crate) fn judge(source: &Source, aim: Aim, now: Millis, settings: &Settings)
 
 struct Case<'a> {
     source: &'a Source,
+    senders: Senders,
     aim: Aim,
     now: Millis,
     settings: &'a Settings,
 }
 
 impl Case<'_> {
+    fn counts(&self, probe: &Probe) -> bool {
+        let from = self.senders == Senders::All || self.senders == Senders::One(probe.sender);
+        from && probe.aim.technique.is_like(self.aim.technique)
+    }
+
     fn family(&self) -> Family {
         self.aim.technique.family()
     }
@@ -217,7 +238,7 @@ impl Case<'_> {
         let (mut hosts, mut ports) = ([0u32; PROBES], [0u16; PROBES]);
         let (mut n, mut system) = (0, 0);
         for p in self.source.probes() {
-            if !p.aim.technique.is_like(self.aim.technique) || age(self.now, p.at) > window {
+            if !self.counts(p) || age(self.now, p.at) > window {
                 continue;
             }
             if let (Some(host), Some(port)) = (hosts.get_mut(n), ports.get_mut(n)) {

@@ -57,6 +57,8 @@ pub(crate) struct Aim {
 pub(crate) struct Probe {
     pub(crate) aim: Aim,
     pub(crate) outcome: Outcome,
+    /// Keyed hash of the link-layer address that sent it.
+    pub(crate) sender: u16,
     pub(crate) at: Millis,
 }
 
@@ -77,15 +79,17 @@ pub(crate) struct Report {
     pub(crate) failures: u32,
     /// Whether the source was proven by then.
     pub(crate) proven: bool,
+    /// Who sent the probes, see [`Probe::sender`].
+    pub(crate) sender: u16,
     /// Whom it was about; unspecified for nobody.
     pub(crate) target: Addr,
 }
 
 const NO_AIM: Aim = Aim { target: 0, port: 0, technique: Technique::Syn };
-const NO_PROBE: Probe = Probe { aim: NO_AIM, outcome: Outcome::Pending, at: 0 };
+const NO_PROBE: Probe = Probe { aim: NO_AIM, outcome: Outcome::Pending, sender: 0, at: 0 };
 const NO_SUCCESS: Success = Success { port: 0, technique: Technique::Syn, at: 0 };
 const NO_REPORT: Report =
-    Report { sid: 0, at: 0, failures: 0, proven: false, target: Addr([0; 16]) };
+    Report { sid: 0, at: 0, failures: 0, proven: false, sender: 0, target: Addr([0; 16]) };
 
 /// What is known of a source.
 #[derive(Clone)]
@@ -94,10 +98,8 @@ pub(crate) struct Source {
     pub(crate) last: Millis,
     /// Probes made since it is followed, by what is remembered here.
     pub(crate) failures: u32,
-    /// Link-layer address of the newest probe.
-    pub(crate) probe_mac: [u8; 6],
-    /// Link-layer address of the newest complete handshake, zeros before that.
-    pub(crate) handshake_mac: [u8; 6],
+    /// When it last showed itself; `None` before that.
+    pub(crate) proven_at: Option<Millis>,
     pub(crate) reports: [Report; REPORTS],
     probes: [Probe; PROBES],
     len: usize,
@@ -110,8 +112,7 @@ impl Source {
         key: Key { addr: Addr([0; 16]), segment: 0, vids: [0; 3], tunnel: 0 },
         last: 0,
         failures: 0,
-        probe_mac: [0; 6],
-        handshake_mac: [0; 6],
+        proven_at: None,
         reports: [NO_REPORT; REPORTS],
         probes: [NO_PROBE; PROBES],
         len: 0,
@@ -121,10 +122,9 @@ impl Source {
 
     /// Starts over for another source.
     pub(crate) fn restart(&mut self, key: Key, now: Millis) {
-        let Source { failures, probe_mac, handshake_mac, reports, len, succeeded, .. } = self;
-        (*failures, *probe_mac, *handshake_mac) = (0, [0; 6], [0; 6]);
-        (*reports, *len, *succeeded) = ([NO_REPORT; REPORTS], 0, 0);
-        (self.key, self.last) = (key, now);
+        let Source { failures, reports, len, succeeded, .. } = self;
+        (*failures, *reports, *len, *succeeded) = (0, [NO_REPORT; REPORTS], 0, 0);
+        (self.key, self.last, self.proven_at) = (key, now, None);
     }
 
     pub(crate) fn probes(&self) -> &[Probe] {
@@ -147,7 +147,7 @@ impl Source {
     ///
     /// Where all places are taken by probes that may still be answered, the newcomer is left out,
     /// so that the fastest scanner's first probes grow old enough to be judged.
-    pub(crate) fn probe(&mut self, aim: Aim, now: Millis, grace: u32) -> bool {
+    pub(crate) fn probe(&mut self, aim: Aim, sender: u16, now: Millis, grace: u32) -> bool {
         if self.find(aim).is_some() {
             // The same again, e.g. another connection to a port that is shut: nothing new, and the
             // first attempt's time stands.
@@ -160,7 +160,7 @@ impl Source {
         if self.len == PROBES && waits && age(now, place.at) <= grace {
             return true;
         }
-        *place = Probe { aim, outcome: Outcome::Pending, at: now };
+        *place = Probe { aim, outcome: Outcome::Pending, sender, at: now };
         self.len = (self.len + 1).min(PROBES);
         false
     }
@@ -208,9 +208,11 @@ impl Source {
         }
     }
 
-    /// Whether handshakes and probes come from different machines on the link: then somebody
-    /// forges this address, and nobody can be named.
-    pub(crate) fn is_forged(&self) -> bool {
-        self.handshake_mac != [0; 6] && self.handshake_mac != self.probe_mac
+    /// Whether the probes come from so many machines on the link that none sent most of them:
+    /// then somebody forges, and nobody can be named.
+    pub(crate) fn has_many_senders(&self) -> bool {
+        let probes = self.probes();
+        let from = |sender: u16| probes.iter().filter(|p| p.sender == sender).count();
+        probes.iter().all(|p| 2 * from(p.sender) < probes.len())
     }
 }
