@@ -115,7 +115,9 @@ mod tests {
             }
         }
         assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
-        (0..3).for_each(|n| drop(c.fault(who(n), Tick(0) + SECOND * 2000, &limits)));
+        (0..3).for_each(|n| {
+            let _ = c.fault(who(n), Tick(0) + SECOND * 2000, &limits);
+        });
         let step = c.fault(who(3), Tick(0) + SECOND * 2000, &limits);
         assert_eq!(step, Step::Rest { rest: SECOND, offenders: 4 });
     }

@@ -286,7 +286,7 @@ fn flow_slots_survive_faults_and_swaps() {
     let manifest = MANIFEST.replace("fuel = 10000", "fuel = 10000\nflow_state = 8\nsnap = 64");
     let first = plugin(judge!("slot"), &manifest);
     let mut host = host(&first, 2);
-    let mut burst = |host: &mut FlowHost, crafted: Option<u32>, at: u64| {
+    let burst = |host: &mut FlowHost, crafted: Option<u32>, at: u64| {
         for flow in 0..3u32 {
             let code = if crafted == Some(flow) { 666 } else { 0 };
             offer(host, flow, u16::try_from(flow).unwrap(), code, at);
