@@ -206,3 +206,84 @@ impl<'a> BatchReader<'a> {
 
 // A zeroed record is valid: `Pod` says so, `Zeroable` is what `record` leans on.
 const _: fn() -> Batch = <Batch as Zeroable>::zeroed;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Reads all there is, and a little beyond.
+    fn read_all(reader: &BatchReader<'_>) -> usize {
+        let h = *reader.header();
+        let mut bytes = 0;
+        for i in (0..h.events.min(64)).chain([h.events, u32::MAX]) {
+            let _ = (reader.event(i), reader.event_ref(i), reader.flow(i), reader.flow_ref(i));
+            let _ = reader.hit(i);
+            bytes += reader.buffer(i).map_or(0, |b| reader.bytes(&b).len());
+        }
+        bytes
+    }
+
+    fn sane() -> Vec<u8> {
+        let mut arena = vec![0u8; 1024];
+        let batch = Batch {
+            magic: MAGIC,
+            abi: ABI,
+            header_len: 128,
+            flows: 1,
+            flow_stride: 160,
+            flows_at: 128,
+            events: 2,
+            event_stride: 64,
+            events_at: 288,
+            buffers: 1,
+            buffer_stride: 32,
+            buffers_at: 416,
+            slots_at: 448,
+            slots_len: 64,
+            data_at: 512,
+            data_len: 100,
+            last: 2,
+            ..Batch::zeroed()
+        };
+        let buffer = Buffer { data_at: 520, data_len: 10, ..Buffer::zeroed() };
+        assert!(write_record(&mut arena, 0, &batch) && write_record(&mut arena, 416, &buffer));
+        arena
+    }
+
+    #[test]
+    fn a_sane_batch_reads() {
+        let mut arena = sane();
+        let reader = BatchReader::new(&arena).unwrap();
+        assert!(reader.event(1).is_some() && reader.event(2).is_none());
+        assert_eq!(reader.bytes(&reader.buffer(0).unwrap()).len(), 10);
+        let (reader, slots, at) = BatchReader::split(&mut arena).unwrap();
+        assert_eq!((slots.len(), at, read_all(&reader)), (64, 448, 10));
+    }
+
+    #[test]
+    fn an_older_record_reads_as_zeros_behind_its_end() {
+        let event: Event = record(&[7, 0, 0, 0, 5]);
+        assert_eq!((event.flow, event.kind, event.at), (7, 5, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            if let Ok(reader) = BatchReader::new(&bytes) { read_all(&reader); }
+            if let Ok((reader, _, _)) = BatchReader::split(&mut bytes) { read_all(&reader); }
+        }
+
+        #[test]
+        fn a_spoilt_header_is_read_or_refused(
+            spoils in proptest::collection::vec((6usize..128, prop_oneof![any::<u8>(), Just(0xff)]), 1..12)
+        ) {
+            let mut arena = sane();
+            for (at, byte) in spoils { arena[at] = byte; }
+            if let Ok(reader) = BatchReader::new(&arena) { read_all(&reader); }
+            if let Ok((reader, _, _)) = BatchReader::split(&mut arena) { read_all(&reader); }
+        }
+    }
+}

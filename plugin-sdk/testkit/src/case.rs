@@ -210,7 +210,8 @@ impl Case {
             for i in 0..happening.repeat.unwrap_or(1) {
                 let mut ready = one(happening, flow, i, anomalies)?;
                 // The same numbers are the same flow, also of another [[event]].
-                let name = format!("{}/{:?}", flow.name, ready.facts);
+                let same = FlowFacts { client_proof: Proof::None, ..ready.facts };
+                let name = format!("{}/{same:?}", flow.name);
                 let next = u32::try_from(names.len()).unwrap_or(0);
                 let index = *names.entry(name).or_insert(next);
                 ready.flow_ref = (index, 1);

@@ -209,3 +209,25 @@ pub fn wasm(dir: &Path, package: &str) -> PathBuf {
     let file = format!("{}.wasm", package.replace('-', "_"));
     target.join("wasm32-unknown-unknown/release").join(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_fall_on_multiples_of_the_cadence() {
+        let second = Duration::from_secs(1);
+        assert_eq!(moments(500, 3_200, second), [1_000, 2_000, 3_000, 3_200]);
+        assert_eq!(moments(0, 1_000, second), [1_000]);
+        assert_eq!(moments(0, 9_000, Duration::MAX), [9_000]);
+    }
+
+    #[test]
+    fn what_is_expected_and_missing_is_said() {
+        let case: Case = toml::from_str("about = \"\"\n[[expect]]\nsid = 7").expect("a case");
+        let said = differences(&case, &[]);
+        assert!(said.len() == 1 && said[0].starts_with("missing"), "{said:?}");
+        let error = toml::from_str::<Case>("about = \"\"\nexpct = 1").expect_err("a typo");
+        assert!(error.to_string().contains("unknown field"));
+    }
+}

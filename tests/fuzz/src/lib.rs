@@ -1,7 +1,27 @@
 //! What each target holds to be true, whatever the bytes. A target's body is one call to here.
 
+use portcullis_plugin_abi::BatchReader;
 use portcullis_verdict::Exclusion;
 use portcullis_wire::{Checks, LinkType, PacketKind, parse};
+
+/// Any arena: every record within its count reads, none beyond it does, and a buffer's bytes lie in
+/// the batch's data.
+pub fn abi(arena: &[u8]) {
+    let Ok(reader) = BatchReader::new(arena) else { return };
+    let h = *reader.header();
+    for i in (0..h.events.min(1_000)).chain([h.events, u32::MAX]) {
+        assert_eq!(reader.event(i).is_some(), i < h.events);
+        assert_eq!(reader.flow(i).is_some(), i < h.flows);
+        assert_eq!(reader.hit(i).is_some(), i < h.hits);
+        if let Some(buffer) = reader.buffer(i) {
+            let bytes = reader.bytes(&buffer);
+            assert!(bytes.is_empty() || bytes.len() == buffer.data_len as usize);
+            assert!(bytes.len() <= h.data_len as usize);
+        }
+    }
+    let mut copy = arena.to_vec();
+    let _ = BatchReader::split(&mut copy).map(|(r, slots, _)| (r.head_len(), slots.len()));
+}
 
 /// Any text: a row whose canonical text reads back to the same row, or an error that names a place
 /// in the text (or just past it) and a remedy.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::{fs, io};
 
 fn main() -> io::Result<()> {
+    write("abi", &batches())?;
     write("exclusions", &exclusions())?;
     write("flow", &histories())?;
     write("wire", &frames())
@@ -18,6 +19,33 @@ fn write(target: &str, seeds: &[Vec<u8>]) -> io::Result<()> {
         fs::write(folder.join(format!("seed-{index:03}")), seed)?;
     }
     Ok(())
+}
+
+/// A batch of two events with a flow, a buffer and a slot, and an empty one.
+fn batches() -> Vec<Vec<u8>> {
+    let word = |arena: &mut [u8], at: usize, value: u32| {
+        arena[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    };
+    let mut empty = vec![0; 128];
+    empty[..8].copy_from_slice(b"PCA1\x01\0\x80\0");
+    let mut full = empty.clone();
+    full.resize(640, 0);
+    // Counts, strides and places of flows, events and buffers; slots; data; the range to judge.
+    let words = [
+        (24, [1, 160, 128]),
+        (36, [2, 64, 288]),
+        (48, [1, 32, 416]),
+        (72, [448, 64, 512]),
+        (84, [100, 0, 2]),
+    ];
+    for (at, values) in words {
+        for (i, value) in values.into_iter().enumerate() {
+            word(&mut full, at + 4 * i, value);
+        }
+    }
+    word(&mut full, 440, 520);
+    word(&mut full, 444, 10);
+    vec![empty, full]
 }
 
 /// Rows with every clause of the grammar.
