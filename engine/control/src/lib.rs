@@ -6,6 +6,7 @@
 pub mod api;
 pub mod config;
 pub mod eve;
+pub mod gate;
 pub mod inventory;
 pub mod journal;
 pub mod metrics;

@@ -11,7 +11,7 @@
 
 mod error;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::PluginSetError;
 

@@ -180,6 +180,11 @@ impl Source {
         Source { file: file.display().to_string(), text }
     }
 
+    /// The file's name.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The text.
     pub fn text(&self) -> &str {
         &self.text

@@ -11,6 +11,8 @@ pub struct Live {
     graces: BTreeMap<PlaceRecord, u64>,
     exclusions: Vec<String>,
     modes: BTreeMap<String, String>,
+    offences: BTreeMap<PlaceRecord, (u32, u64)>,
+    next_id: u64,
 }
 
 impl Live {
@@ -29,6 +31,9 @@ impl Live {
     pub(super) fn apply(&mut self, order: Order) {
         match order {
             Order::Block(block) => {
+                if block.id > 0 {
+                    self.next_id = self.next_id.max(block.id.saturating_add(1));
+                }
                 self.blocks.insert(block.place.clone(), block);
             }
             Order::ExclusionAdded { row } => {
@@ -38,6 +43,13 @@ impl Live {
             Order::ExclusionRemoved { row } => self.exclusions.retain(|r| *r != row),
             Order::Grace { place, until } => {
                 self.graces.insert(place, until);
+            }
+            Order::NextId { id } => self.next_id = self.next_id.max(id),
+            Order::Offences { place, count: 0, .. } => {
+                self.offences.remove(&place);
+            }
+            Order::Offences { place, count, until } => {
+                self.offences.insert(place, (count, until));
             }
             Order::Mode { segment, mode } => {
                 self.modes.insert(segment, mode);
@@ -57,6 +69,7 @@ impl Live {
     pub(super) fn drop_expired(&mut self, now: &Moment) {
         self.blocks.retain(|_, block| block.until > now.tick.0);
         self.graces.retain(|_, until| *until > now.tick.0);
+        self.offences.retain(|_, (_, until)| *until > now.tick.0);
     }
 
     /// The orders that make this state from nothing.
@@ -72,7 +85,13 @@ impl Live {
             .modes
             .iter()
             .map(|(segment, mode)| Order::Mode { segment: segment.clone(), mode: mode.clone() });
-        blocks.chain(graces).chain(exclusions).chain(modes)
+        let offences = self.offences.iter().map(|(place, (count, until))| Order::Offences {
+            place: place.clone(),
+            count: *count,
+            until: *until,
+        });
+        let next = (self.next_id > 0).then_some(Order::NextId { id: self.next_id });
+        next.into_iter().chain(blocks).chain(graces).chain(exclusions).chain(modes).chain(offences)
     }
 
     /// The blocks in force, by place.
@@ -100,9 +119,20 @@ impl Live {
         self.modes.get(segment).map(String::as_str)
     }
 
-    /// How many orders it takes.
+    /// Sources that were blocked before: how often, and until when that is remembered.
+    pub fn offences(&self) -> impl Iterator<Item = (&PlaceRecord, u32, u64)> {
+        self.offences.iter().map(|(place, (count, until))| (place, *count, *until))
+    }
+
+    /// The number of the next block, at least; 0 where none was ever numbered.
+    pub fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    /// Blocks, graces, exclusions, modes and remembered offences.
     pub fn len(&self) -> usize {
-        self.blocks.len() + self.graces.len() + self.exclusions.len() + self.modes.len()
+        let at_run_time = self.exclusions.len() + self.modes.len();
+        self.blocks.len() + self.graces.len() + at_run_time + self.offences.len()
     }
 
     /// Whether nothing is in force.

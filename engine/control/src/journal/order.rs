@@ -31,6 +31,11 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero_long(n: &u64) -> bool {
+    *n == 0
+}
+
 impl PlaceRecord {
     /// The record of a key, whose segment has this name.
     pub fn of(key: &BlockKey, segment: &str) -> Self {
@@ -79,6 +84,12 @@ pub struct BlockRecord {
     /// The alert's flow, 0 for none.
     #[serde(default)]
     pub flow_id: u64,
+    /// The block's number; 0 where it was not known yet.
+    #[serde(default, skip_serializing_if = "is_zero_long")]
+    pub id: u64,
+    /// By what the duration was multiplied for a repeated offence; 0 and 1 for a first one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub factor: u32,
 }
 
 /// Who or what made a block.
@@ -124,6 +135,8 @@ impl BlockRecord {
             message: cut(&cause.message).to_owned(),
             target: cause.target.map(|addr| addr.to_string()),
             flow_id: cause.flow_id,
+            id: 0,
+            factor: 0,
         }
     }
 
@@ -183,6 +196,20 @@ pub enum Order {
         /// A tick of the record's boot.
         until: u64,
     },
+    /// Blocks so far have numbers below this one. Numbers are never used again.
+    NextId {
+        /// The next number.
+        id: u64,
+    },
+    /// How often a source was blocked within the memory of escalation; 0 forgets it.
+    Offences {
+        /// Where and whom.
+        place: PlaceRecord,
+        /// How often.
+        count: u32,
+        /// Until when it is remembered: a tick of the record's boot.
+        until: u64,
+    },
     /// A segment's mode was changed at run time.
     Mode {
         /// The segment's name.
@@ -212,12 +239,15 @@ impl Order {
                 block.since = written.carry_past(Tick(block.since), now).0;
                 block.until = written.carry(Tick(block.until), now).0;
             }
-            Order::Grace { until, .. } | Order::Until { until, .. } => {
+            Order::Grace { until, .. }
+            | Order::Offences { until, .. }
+            | Order::Until { until, .. } => {
                 *until = written.carry(Tick(*until), now).0;
             }
             Order::ExclusionAdded { .. }
             | Order::ExclusionRemoved { .. }
             | Order::Mode { .. }
+            | Order::NextId { .. }
             | Order::Unblock { .. } => {}
         }
         self

@@ -104,6 +104,11 @@ impl JournalWriter {
         &self.counters
     }
 
+    /// Flushes what was submitted and ends the thread; whatever is submitted later is refused.
+    pub fn flush_and_end(&mut self) {
+        self.end();
+    }
+
     /// Flushes what was submitted, ends the thread and gives the journal back.
     pub fn close(mut self) -> Option<Journal> {
         self.end()

@@ -34,6 +34,7 @@ pub(crate) fn guest(name: &str, version: &str, scope: &str) -> Vec<u8> {
     ]
     .map(word)
     .concat();
+    let manifest = manifest.replace('\n', "\\n");
     let text = format!(
         "(module (memory (export \"memory\") 48)
            (data (i32.const 1024) \"{layout}\")

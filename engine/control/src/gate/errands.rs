@@ -1,0 +1,118 @@
+//! What takes too long for the gate's thread: warming spares, looking through `/proc`.
+//!
+//! One thread; what is asked for while the same is under way is not asked for again.
+
+use super::keeper::Message;
+use crate::config::Config;
+use crate::plugins::{LoadedPlugin, PluginSet};
+use crossbeam::channel::{Receiver, Sender, bounded};
+use portcullis_detect::Plugin;
+use portcullis_pipeline::Post;
+use portcullis_types::PluginId;
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Errands that wait at most. One that finds no room is not lost: whoever needs it asks again.
+const ERRANDS_MAX: usize = 1_024;
+/// Spares made for one request at most, whatever it says.
+const SPARES_MAX: usize = 16;
+
+enum Errand {
+    Warm { post: Post, plugin: PluginId, version: Arc<Plugin>, count: usize },
+    Own(Box<Config>),
+    Take(LoadedPlugin),
+}
+
+/// The thread, from the gate's side.
+pub(super) struct Errands {
+    queue: Option<Sender<Errand>>,
+    under_way: HashSet<(Post, PluginId)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Errands {
+    pub(super) fn start(
+        messages: Sender<Message>,
+        plugins: Arc<Mutex<PluginSet>>,
+    ) -> io::Result<Self> {
+        let (queue, errands) = bounded(ERRANDS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("errands".into())
+            .spawn(move || run(&errands, &messages, &plugins))?;
+        Ok(Errands { queue: Some(queue), under_way: HashSet::new(), thread: Some(thread) })
+    }
+
+    fn send(&self, errand: Errand) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.try_send(errand).is_ok())
+    }
+
+    /// Makes spares for a post.
+    pub(super) fn warm(
+        &mut self,
+        post: Post,
+        plugin: PluginId,
+        version: Arc<Plugin>,
+        count: usize,
+    ) {
+        if self.under_way.insert((post, plugin))
+            && !self.send(Errand::Warm { post, plugin, version, count: count.min(SPARES_MAX) })
+        {
+            self.under_way.remove(&(post, plugin));
+        }
+    }
+
+    /// The spares that a post asked for are made.
+    pub(super) fn made(&mut self, post: Post, plugin: PluginId) {
+        self.under_way.remove(&(post, plugin));
+    }
+
+    /// Looks up the addresses that protect themselves.
+    pub(super) fn look_up_own(&self, config: &Config) {
+        self.send(Errand::Own(Box::new(config.clone())));
+    }
+
+    /// Has the set of plugins take a version that the street returned to.
+    pub(super) fn take(&self, loaded: LoadedPlugin) {
+        self.send(Errand::Take(loaded));
+    }
+
+    /// Ends the thread, after what it is about.
+    pub(super) fn end(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(errands: &Receiver<Errand>, messages: &Sender<Message>, plugins: &Mutex<PluginSet>) {
+    for errand in errands {
+        let answers = match errand {
+            Errand::Warm { post, plugin, version, count } => {
+                let mut made: Vec<Message> = (0..count)
+                    .map(|_| Message::Spare(post, plugin, warmed(&version).map(Box::new)))
+                    .collect();
+                made.push(Message::SparesMade(post, plugin));
+                made
+            }
+            Errand::Own(config) => vec![Message::Own(super::own::protected(&config))],
+            Errand::Take(loaded) => {
+                plugins.lock().unwrap_or_else(PoisonError::into_inner).take(loaded);
+                Vec::new()
+            }
+        };
+        for answer in answers {
+            // Where the gate has ended nobody needs it.
+            let _ = messages.send(answer);
+        }
+    }
+}
+
+fn warmed(version: &Arc<Plugin>) -> Option<portcullis_detect::Instance> {
+    version
+        .warm()
+        .inspect_err(|error| tracing::warn!(plugin = ?version, %error, "a spare is not ready"))
+        .ok()
+}
