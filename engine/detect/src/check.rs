@@ -201,5 +201,6 @@ fn evidence(instance: &mut Instance, v: &Verdict, offered: &Offered) -> Evidence
             let at = (b.at + from) as usize;
             instance.input().get(at..at + len as usize).map(Box::from)
         });
-    Evidence { text, bytes: bytes.filter(|b: &Box<[u8]>| !b.is_empty()) }
+    let bytes: Option<Box<[u8]>> = bytes;
+    Evidence { text, bytes: bytes.filter(|b| !b.is_empty()) }
 }

@@ -81,12 +81,18 @@ impl FlowHost {
     }
 
     /// Puts a warmed instance to work, at a burst boundary. An id that is there already is
-    /// swapped: flow slots stay where the schema is the same.
+    /// swapped: flow slots stay where the schema is the same. Flows that the version before had
+    /// finished with, or had choked on, stay so: a pass over all flows would stall the burst.
     pub fn install(&mut self, id: PluginId, instance: Instance) -> Result<(), InstallError> {
         self.panel.install(id, instance)?;
         self.mark();
-        self.masks.forget(self.panel.bit(id));
         Ok(())
+    }
+
+    /// Takes a plugin out of work, after its pending batch. Its seat stays reserved for its id.
+    pub fn unload(&mut self, id: PluginId) {
+        self.panel.unload(id);
+        self.mark();
     }
 
     /// What a control thread should warm: plugin, version, how many.

@@ -107,7 +107,7 @@ impl Panel {
     pub(crate) fn run(&mut self, now: Tick, findings: &mut Vec<Finding>, faults: &mut Vec<Fault>) {
         self.now = self.now.max(now);
         let mut changed = false;
-        for seat in &mut self.seats {
+        for seat in self.seats.iter_mut().filter(|s| !s.unloaded) {
             let mut desk = desk!(self);
             changed |= seat.run(&mut desk);
             seat.recover(&mut desk);
@@ -131,7 +131,7 @@ impl Panel {
     /// The input is over: everything pending, then the last event there is.
     pub(crate) fn end(&mut self, now: Tick, findings: &mut Vec<Finding>, faults: &mut Vec<Fault>) {
         self.run(now, findings, faults);
-        for seat in &mut self.seats {
+        for seat in self.seats.iter_mut().filter(|s| !s.unloaded) {
             seat.run_alone(EventKind::EndOfInput, &self.place, &mut desk!(self));
         }
         findings.append(&mut self.findings);
@@ -172,13 +172,17 @@ impl Panel {
         Ok(())
     }
 
-    pub(crate) fn bit(&self, id: PluginId) -> u32 {
-        self.seats.iter().find(|s| s.id == id).map_or(0, |s| s.bit)
+    /// Takes a plugin out of work, after its pending batch.
+    pub(crate) fn unload(&mut self, id: PluginId) {
+        let Some(seat) = self.seats.iter_mut().find(|s| s.id == id) else { return };
+        seat.run(&mut desk!(self));
+        seat.unload();
+        self.rebuild();
     }
 
     /// What a control thread should warm: plugin, version, how many.
     pub(crate) fn needs_spare(&self) -> impl Iterator<Item = (PluginId, Arc<Plugin>, usize)> {
-        self.seats.iter().filter_map(|seat| {
+        self.seats.iter().filter(|s| !s.unloaded).filter_map(|seat| {
             let have = usize::from(seat.instance.is_some()) + seat.spares.len();
             let missing = (self.limits.spares + 1).saturating_sub(have);
             (missing > 0).then(|| (seat.id, seat.plugin.clone(), missing))
@@ -192,7 +196,7 @@ impl Panel {
     ) -> Result<(), InstallError> {
         let spares = self.limits.spares;
         let seat = self.seats.iter_mut().find(|s| s.id == id);
-        match seat.filter(|s| Arc::ptr_eq(&s.plugin, instance.plugin())) {
+        match seat.filter(|s| !s.unloaded && Arc::ptr_eq(&s.plugin, instance.plugin())) {
             Some(seat) if seat.instance.is_none() => seat.instance = Some(instance),
             Some(seat) if seat.spares.len() < spares => seat.spares.push(instance),
             Some(_) => return Err(InstallError::Full(Box::new(instance))),
@@ -227,12 +231,12 @@ impl Panel {
     }
 
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (PluginId, &Arc<Plugin>)> {
-        self.seats.iter().map(|s| (s.id, &s.plugin))
+        self.seats.iter().filter(|s| !s.unloaded).map(|s| (s.id, &s.plugin))
     }
 
     fn rebuild(&mut self) {
         self.interests = Interests::default();
-        for (index, seat) in self.seats.iter().enumerate() {
+        for (index, seat) in self.seats.iter().enumerate().filter(|(_, s)| !s.unloaded) {
             self.interests.add(index, &seat.plugin.manifest, &seat.plugin.anomalies);
         }
     }

@@ -9,8 +9,11 @@
 //!                  a warmed spare takes over the rest of the batch
 //! ```
 
+mod contain;
+mod write;
+
 use crate::check::{Refusal, finding};
-use crate::conduct::{Conduct, Step};
+use crate::conduct::Conduct;
 use crate::fault::{Fault, FaultKind, PluginEvent};
 use crate::instance::Instance;
 use crate::limits::{EVENTS_MAX, HostLimits};
@@ -18,8 +21,7 @@ use crate::places::{HEADER_LEN, STRIDES};
 use crate::plugin::Plugin;
 use crate::slots::{Directions, FlowRef, Slots};
 use portcullis_plugin_abi::{
-    ABI, Batch, Buffer, BufferKind, Done, DoneScope, Event, EventKind, FlowRec, MAGIC, NONE,
-    Output, record, write_record,
+    ABI, Batch, Done, DoneScope, Event, EventKind, FlowRec, MAGIC, Output, write_record,
 };
 use portcullis_types::{Finding, FlowFacts, FrameIndex, Party, PluginId, Tick};
 use std::sync::Arc;
@@ -128,6 +130,7 @@ pub(crate) struct Seat {
     pub(crate) previous: Option<Arc<Plugin>>,
     pub(crate) instance: Option<Instance>,
     pub(crate) spares: Vec<Instance>,
+    pub(crate) unloaded: bool,
     pub(crate) resting_until: Option<Tick>,
     pub(crate) next_tick: Option<Tick>,
     pub(crate) counters: SeatCounters,
@@ -156,6 +159,7 @@ impl Seat {
             previous: None,
             instance: Some(instance),
             spares: Vec::with_capacity(limits.spares + 1),
+            unloaded: false,
             resting_until: None,
             next_tick: None,
             counters: SeatCounters::default(),
@@ -177,8 +181,18 @@ impl Seat {
         let plugin = instance.plugin().clone();
         let zeroed = self.adopt(plugin.clone(), limits);
         self.instance = Some(instance);
+        self.unloaded = false;
         self.resting_until = None;
         zeroed
+    }
+
+    /// Out of work until something is installed again.
+    pub(crate) fn unload(&mut self) {
+        self.collect_metrics();
+        self.unloaded = true;
+        self.instance = None;
+        self.spares.clear();
+        self.previous = None;
     }
 
     fn adopt(&mut self, plugin: Arc<Plugin>, limits: &HostLimits) -> bool {
@@ -209,154 +223,6 @@ impl Seat {
         let Some(instance) = &mut self.instance else { return };
         for (sum, value) in self.metrics.iter_mut().zip(&mut instance.side().metrics) {
             *sum = sum.saturating_add(std::mem::take(value));
-        }
-    }
-
-    /// Whether the batch is full for this event.
-    #[inline]
-    pub(crate) fn is_full(&self, payload: usize) -> bool {
-        let places = &self.plugin.places;
-        let room = places.data_max.saturating_sub(self.data);
-        self.pending.len() >= places.events_max as usize
-            || payload.min(self.plugin.manifest.snap as usize) > room as usize
-    }
-
-    /// Puts an event into the batch. There is room: see [`Seat::is_full`].
-    #[inline]
-    pub(crate) fn push(&mut self, offer: &Offer<'_>, kind: EventKind, limits: &HostLimits) {
-        let offered = Offered {
-            facts: *offer.facts,
-            kind,
-            direction: offer.event.direction,
-            frame: offer.frame,
-            flow: offer.flow_ref,
-            at: Tick(offer.event.at),
-            buffer: None,
-            void: false,
-        };
-        let muted = self.conduct.mutes(offered.sender(), offered.at, limits);
-        if self.resting_until.is_some() || self.instance.is_none() || muted {
-            self.counters.unjudged += 1;
-            return;
-        }
-        self.write(offer, offered);
-    }
-
-    fn write(&mut self, offer: &Offer<'_>, mut offered: Offered) {
-        let (slot, known) = match offer.flow_ref {
-            Some(flow) => self.slot_of(flow),
-            None => (NONE, None),
-        };
-        let Some(instance) = &mut self.instance else { return };
-        let places = &self.plugin.places;
-        let arena = instance.input();
-        let stride = |i: u32, size: u32| i as usize * size as usize;
-
-        let flow = FlowRec { slot, slot_len: places.slot_len, ..*offer.flow };
-        let rec_at = |rec: u32| places.flows_at as usize + stride(rec, STRIDES[0]);
-        let last = known.or(self.flows.checked_sub(1)).filter(|&rec| {
-            arena.get(rec_at(rec)..rec_at(rec) + STRIDES[0] as usize)
-                == Some(bytemuck::bytes_of(&flow))
-        });
-        let rec = last.unwrap_or(self.flows);
-        let mut fits = true;
-        if rec == self.flows {
-            fits &= write_record(arena, rec_at(rec), &flow);
-            self.flows += 1;
-        }
-
-        let snap = self.plugin.manifest.snap as usize;
-        let shown = offer.payload.get(..offer.payload.len().min(snap)).unwrap_or(&[]);
-        let mut event = Event { flow: rec, first_buffer: self.buffers, buffers: 0, ..offer.event };
-        if !shown.is_empty() {
-            let at = places.data_at + self.data;
-            let len = u32::try_from(shown.len()).unwrap_or(0);
-            let cut = shown.len() < offer.payload.len();
-            let buffer = Buffer {
-                handle: self.buffers,
-                kind: u16::from(BufferKind::Payload.number()),
-                flags: if cut { Buffer::TRUNCATED } else { Buffer::COMPLETE },
-                data_at: at,
-                data_len: len,
-                ..bytemuck::Zeroable::zeroed()
-            };
-            let buffer_at = places.buffers_at as usize + stride(self.buffers, STRIDES[2]);
-            fits &= write_record(arena, buffer_at, &buffer);
-            match arena.get_mut(at as usize..at as usize + shown.len()) {
-                Some(room) => room.copy_from_slice(shown),
-                None => fits = false,
-            }
-            event.buffers = 1;
-            offered.buffer = Some(Shown { index: self.buffers, at, len });
-            self.buffers += 1;
-            self.data += len;
-        }
-        let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
-        fits &= write_record(arena, places.events_at as usize + stride(index, STRIDES[1]), &event);
-        debug_assert!(fits, "places are computed for events_max events");
-        if let (Some(flow), true) = (offer.flow_ref, rec + 1 == self.flows) {
-            self.remember(flow, rec);
-        }
-        self.counters.events += 1;
-        self.pending.push(offered);
-    }
-
-    /// Where the flow's slot lies in this batch and its last record, if it has one. A slot met for
-    /// the first time in the batch is copied in.
-    fn slot_of(&mut self, flow: FlowRef) -> (u32, Option<u32>) {
-        if let Some(recent) = self.recent(flow) {
-            return (recent.slot, Some(recent.rec));
-        }
-        let places = self.plugin.places;
-        if places.slot_len == 0 {
-            return (NONE, None);
-        }
-        let (Some(slot), Some(instance)) = (self.slots.slot(flow), &mut self.instance) else {
-            self.counters.slotless += 1;
-            return (NONE, None);
-        };
-        let index = u32::try_from(self.slots_used.len()).unwrap_or(0);
-        let at = places.slots_at + index * places.slot_len;
-        let range = at as usize..(at + places.slot_len) as usize;
-        if let Some(room) = instance.input().get_mut(range) {
-            room.copy_from_slice(slot);
-        }
-        self.slots_used.push(flow);
-        (at, None)
-    }
-
-    fn recent(&self, flow: FlowRef) -> Option<&Recent> {
-        let mut at = hash(flow);
-        loop {
-            let recent = self.recent.get(at & (self.recent.len() - 1))?;
-            if recent.stamp != self.stamp {
-                return None;
-            }
-            if recent.flow == flow {
-                return Some(recent);
-            }
-            at = at.wrapping_add(1);
-        }
-    }
-
-    fn remember(&mut self, flow: FlowRef, rec: u32) {
-        let places = self.plugin.places;
-        let mask = self.recent.len() - 1;
-        let mut at = hash(flow);
-        let slot = self.slots_used.len().checked_sub(1).and_then(|i| u32::try_from(i).ok());
-        // Twice as many places as events: a free one is found.
-        while let Some(recent) = self.recent.get_mut(at & mask) {
-            if recent.stamp == self.stamp && recent.flow == flow {
-                recent.rec = rec;
-                return;
-            }
-            if recent.stamp != self.stamp {
-                let newest = slot.filter(|&i| self.slots_used.get(i as usize) == Some(&flow));
-                let slot = newest.map_or(NONE, |i| places.slots_at + i * places.slot_len);
-                *recent = Recent { stamp: self.stamp, flow, rec, slot };
-                return;
-            }
-            at = at.wrapping_add(1);
         }
     }
 
@@ -419,13 +285,6 @@ impl Seat {
         self.begin_batch();
         self.collect_lines(desk);
         changed
-    }
-
-    fn begin_batch(&mut self) {
-        self.pending.clear();
-        self.slots_used.clear();
-        (self.flows, self.buffers, self.data) = (0, 0, 0);
-        self.stamp = self.stamp.wrapping_add(1);
     }
 
     /// One call into the guest for the events from `first` to `last`.
@@ -544,129 +403,6 @@ impl Seat {
         }
     }
 
-    /// Throws the faulted instance away and lets a spare take over its batch.
-    fn replace(&mut self, kind: FaultKind, culprit: u32, desk: &mut Desk<'_>) {
-        self.collect_lines(desk);
-        self.collect_metrics();
-        let Some(mut old) = self.instance.take() else { return };
-        let offender = self.pending.get(culprit as usize).map_or(Party::Nobody, Offered::sender);
-        let at = desk.now;
-        self.event(PluginEvent::Discarded { kind, offender, at }, desk);
-        let Some(mut spare) = self.spares.pop() else { return };
-        for (to, from) in spare.input().iter_mut().zip(old.input().iter()) {
-            *to = *from;
-        }
-        let places = self.plugin.places;
-        for (i, &flow) in self.slots_used.iter().enumerate() {
-            let at = places.slots_at as usize + i * places.slot_len as usize;
-            let room = spare.input().get_mut(at..at + places.slot_len as usize);
-            if let (Some(room), Some(slot)) = (room, self.slots.slot(flow)) {
-                room.copy_from_slice(slot);
-            }
-        }
-        self.instance = Some(spare);
-    }
-
-    /// Blames one event: its flow goes unscanned by this plugin, its sender is noted.
-    fn blame(&mut self, culprit: u32, kind: FaultKind, desk: &mut Desk<'_>) -> bool {
-        if let Some(n) = self.counters.faults.get_mut(kind as usize) {
-            *n += 1;
-        }
-        let Some(offered) = self.pending.get(culprit as usize) else { return false };
-        let (offender, flow, at) = (offered.sender(), offered.flow, offered.at);
-        if !matches!(offered.kind, EventKind::Tick | EventKind::EndOfInput) {
-            let (plugin, frame) = (self.id, offered.frame);
-            desk.faults.push(Fault { plugin, flow, frame, offender, kind, at });
-        }
-        if let Some(flow) = flow {
-            desk.marks.push((flow, self.bit, Directions::Both));
-        }
-        let step = self.conduct.fault(offender, desk.now, desk.limits);
-        let muted = matches!(step, Step::Mute(_));
-        self.take_back(culprit, |o| {
-            (flow.is_some() && o.flow == flow) || (muted && o.sender() == offender)
-        });
-        match step {
-            Step::None => false,
-            Step::Mute(until) => {
-                self.event(PluginEvent::Muted { offender, until }, desk);
-                false
-            }
-            Step::Rest { rest, offenders } => self.rest(rest, offenders, desk),
-        }
-    }
-
-    /// Takes back the later events that match: the guest skips an event of kind 0.
-    fn take_back(&mut self, behind: u32, matching: impl Fn(&Offered) -> bool) {
-        let places = self.plugin.places;
-        let Some(instance) = &mut self.instance else { return };
-        let arena = instance.input();
-        for (i, offered) in self.pending.iter_mut().enumerate().skip(behind as usize + 1) {
-            if !matching(offered) {
-                continue;
-            }
-            let at = places.events_at as usize + i * STRIDES[1] as usize;
-            let void = Event { kind: 0, ..record(arena.get(at..).unwrap_or(&[])) };
-            offered.void = write_record(arena, at, &void);
-            self.counters.unjudged += 1;
-        }
-    }
-
-    fn rest(&mut self, rest: std::time::Duration, offenders: u32, desk: &mut Desk<'_>) -> bool {
-        self.event(PluginEvent::Quarantined { rest, offenders }, desk);
-        self.resting_until = Some(desk.now + rest);
-        let Some(previous) = self.previous.take() else { return false };
-        let from = self.plugin.manifest.version.clone();
-        let to = previous.manifest.version.clone();
-        let schemas = (self.plugin.manifest.schema, previous.manifest.schema);
-        let zeroed = self.adopt(previous, desk.limits);
-        self.event(PluginEvent::RolledBack { from, to }, desk);
-        if zeroed {
-            self.event(PluginEvent::SlotsZeroed { from: schemas.0, to: schemas.1 }, desk);
-        }
-        true
-    }
-
-    /// No instance could be made: counts as a fault at init.
-    pub(crate) fn init_failed(&mut self, desk: &mut Desk<'_>) -> bool {
-        match self.conduct.fault(Party::Nobody, desk.now, desk.limits) {
-            Step::Rest { rest, offenders } => self.rest(rest, offenders, desk),
-            Step::None | Step::Mute(_) => false,
-        }
-    }
-
-    /// The events from `first` on found no instance.
-    fn unjudged(&mut self, first: u32, desk: &mut Desk<'_>) {
-        for offered in self.pending.iter().skip(first as usize).filter(|o| !o.void) {
-            self.counters.unjudged += 1;
-            if let Some(n) = self.counters.faults.get_mut(FaultKind::NoInstance as usize) {
-                *n += 1;
-            }
-            if matches!(offered.kind, EventKind::Tick | EventKind::EndOfInput) {
-                continue;
-            }
-            desk.faults.push(Fault {
-                plugin: self.id,
-                flow: offered.flow,
-                frame: offered.frame,
-                offender: offered.sender(),
-                kind: FaultKind::NoInstance,
-                at: offered.at,
-            });
-        }
-    }
-
-    /// Ends a rest that is over and puts a spare where an instance is missing.
-    pub(crate) fn recover(&mut self, desk: &mut Desk<'_>) {
-        if self.instance.is_none() {
-            self.instance = self.spares.pop();
-        }
-        if self.resting_until.is_some_and(|until| desk.now >= until) && self.instance.is_some() {
-            self.resting_until = None;
-            self.event(PluginEvent::Resumed, desk);
-        }
-    }
-
     fn collect_lines(&mut self, desk: &mut Desk<'_>) {
         let Some(instance) = &mut self.instance else { return };
         let side = instance.side();
@@ -696,12 +432,6 @@ const VERDICTS_PER_BATCH: u32 = 256;
 
 fn old_state_mattered(plugin: &Plugin) -> bool {
     plugin.manifest.flow_state > 0
-}
-
-fn hash((index, generation): FlowRef) -> usize {
-    // Fibonacci hashing: indices of one batch are often neighbours.
-    let mixed = (index ^ generation.rotate_left(16)).wrapping_mul(0x9e37_79b9);
-    (mixed >> 7) as usize
 }
 
 /// What a done means, where it names a judged event with a flow.

@@ -85,6 +85,11 @@ impl HostShard {
         self.panel.install(id, instance)
     }
 
+    /// Takes a plugin out of work, after its pending batch. Its seat stays reserved for its id.
+    pub fn unload(&mut self, id: PluginId) {
+        self.panel.unload(id);
+    }
+
     /// What a control thread should warm: plugin, version, how many.
     pub fn needs_spare(&self) -> impl Iterator<Item = (PluginId, Arc<Plugin>, usize)> {
         self.panel.needs_spare()

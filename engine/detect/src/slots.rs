@@ -85,13 +85,6 @@ impl Masks {
             *to_client |= bit;
         }
     }
-
-    /// A seat has another plugin now: nothing is done for it.
-    pub(crate) fn forget(&mut self, bit: u32) {
-        for mask in &mut self.flows {
-            mask.done = mask.done.map(|m| m & !bit);
-        }
-    }
 }
 
 #[cfg(test)]

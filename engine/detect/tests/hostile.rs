@@ -297,7 +297,7 @@ fn flow_slots_survive_faults_and_swaps() {
     assert_eq!(burst(&mut host, Some(1), 2), [0, 2], "over a fault");
     let second = plugin(judge!("slot"), &manifest.replace("version = \"1\"", "version = \"2\""));
     host.install(ID, second.warm().unwrap()).unwrap();
-    assert_eq!(burst(&mut host, None, 3), [0, 1, 2], "over a swap");
+    assert_eq!(burst(&mut host, None, 3), [0, 2], "over a swap; what was unscanned stays so");
     let other = plugin(judge!("slot"), &manifest.replace("= 8", "= 16"));
     host.install(ID, other.warm().unwrap()).unwrap();
     assert_eq!(burst(&mut host, None, 4), [0u16; 0], "another schema begins from zeros");
@@ -378,6 +378,21 @@ fn one_offender_is_muted_and_the_plugin_goes_on() {
     assert_eq!(discarded, 3, "{seen:?}");
     assert!(seen.iter().any(|e| matches!(e, PluginEvent::Muted { .. })));
     offer(&mut host, 1, 0, 0, 6);
+    assert_eq!(run(&mut host, 6).0.len(), 1);
+}
+
+#[test]
+fn an_unloaded_plugin_is_silent_until_it_is_installed_again() {
+    let plugin = plugin(judge!("trap"), MANIFEST);
+    let mut host = host(&plugin, 1);
+    offer(&mut host, 1, 0, 0, 5);
+    host.unload(ID);
+    offer(&mut host, 2, 0, 0, 5);
+    assert_eq!(run(&mut host, 5).0.len(), 1, "what was pending is judged");
+    assert_eq!((host.needs_spare().count(), host.plugins().count()), (0, 0));
+    assert_eq!(host.interests().wanting(EventKind::Packet, 6, 80), 0);
+    host.install(ID, plugin.warm().unwrap()).unwrap();
+    offer(&mut host, 2, 0, 0, 6);
     assert_eq!(run(&mut host, 6).0.len(), 1);
 }
 

@@ -1,0 +1,171 @@
+//! Filling a batch: every record is written once, straight to its place in guest memory.
+
+use super::{Offer, Offered, Recent, Seat, Shown};
+use crate::limits::HostLimits;
+use crate::places::STRIDES;
+use crate::slots::FlowRef;
+use portcullis_plugin_abi::{Buffer, BufferKind, Event, EventKind, FlowRec, NONE, write_record};
+use portcullis_types::Tick;
+
+impl Seat {
+    /// Whether the batch is full for this event.
+    #[inline]
+    pub(crate) fn is_full(&self, payload: usize) -> bool {
+        let places = &self.plugin.places;
+        let room = places.data_max.saturating_sub(self.data);
+        self.pending.len() >= places.events_max as usize
+            || payload.min(self.plugin.manifest.snap as usize) > room as usize
+    }
+
+    /// Puts an event into the batch. There is room: see [`Seat::is_full`].
+    #[inline]
+    pub(crate) fn push(&mut self, offer: &Offer<'_>, kind: EventKind, limits: &HostLimits) {
+        let offered = Offered {
+            facts: *offer.facts,
+            kind,
+            direction: offer.event.direction,
+            frame: offer.frame,
+            flow: offer.flow_ref,
+            at: Tick(offer.event.at),
+            buffer: None,
+            void: false,
+        };
+        let muted = self.conduct.mutes(offered.sender(), offered.at, limits);
+        if self.resting_until.is_some() || self.instance.is_none() || muted {
+            self.counters.unjudged += 1;
+            return;
+        }
+        self.write(offer, offered);
+    }
+
+    pub(super) fn write(&mut self, offer: &Offer<'_>, mut offered: Offered) {
+        let (slot, known) = match offer.flow_ref {
+            Some(flow) => self.slot_of(flow),
+            None => (NONE, None),
+        };
+        let Some(instance) = &mut self.instance else { return };
+        let places = &self.plugin.places;
+        let arena = instance.input();
+        let stride = |i: u32, size: u32| i as usize * size as usize;
+
+        let flow = FlowRec { slot, slot_len: places.slot_len, ..*offer.flow };
+        let rec_at = |rec: u32| places.flows_at as usize + stride(rec, STRIDES[0]);
+        let last = known.or(self.flows.checked_sub(1)).filter(|&rec| {
+            arena.get(rec_at(rec)..rec_at(rec) + STRIDES[0] as usize)
+                == Some(bytemuck::bytes_of(&flow))
+        });
+        let rec = last.unwrap_or(self.flows);
+        let mut fits = true;
+        if rec == self.flows {
+            fits &= write_record(arena, rec_at(rec), &flow);
+            self.flows += 1;
+        }
+
+        let snap = self.plugin.manifest.snap as usize;
+        let shown = offer.payload.get(..offer.payload.len().min(snap)).unwrap_or(&[]);
+        let mut event = Event { flow: rec, first_buffer: self.buffers, buffers: 0, ..offer.event };
+        if !shown.is_empty() {
+            let at = places.data_at + self.data;
+            let len = u32::try_from(shown.len()).unwrap_or(0);
+            let cut = shown.len() < offer.payload.len();
+            let buffer = Buffer {
+                handle: self.buffers,
+                kind: u16::from(BufferKind::Payload.number()),
+                flags: if cut { Buffer::TRUNCATED } else { Buffer::COMPLETE },
+                data_at: at,
+                data_len: len,
+                ..bytemuck::Zeroable::zeroed()
+            };
+            let buffer_at = places.buffers_at as usize + stride(self.buffers, STRIDES[2]);
+            fits &= write_record(arena, buffer_at, &buffer);
+            match arena.get_mut(at as usize..at as usize + shown.len()) {
+                Some(room) => room.copy_from_slice(shown),
+                None => fits = false,
+            }
+            event.buffers = 1;
+            offered.buffer = Some(Shown { index: self.buffers, at, len });
+            self.buffers += 1;
+            self.data += len;
+        }
+        let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
+        fits &= write_record(arena, places.events_at as usize + stride(index, STRIDES[1]), &event);
+        debug_assert!(fits, "places are computed for events_max events");
+        if let (Some(flow), true) = (offer.flow_ref, rec + 1 == self.flows) {
+            self.remember(flow, rec);
+        }
+        self.counters.events += 1;
+        self.pending.push(offered);
+    }
+
+    /// Where the flow's slot lies in this batch and its last record, if it has one. A slot met for
+    /// the first time in the batch is copied in.
+    pub(super) fn slot_of(&mut self, flow: FlowRef) -> (u32, Option<u32>) {
+        if let Some(recent) = self.recent(flow) {
+            return (recent.slot, Some(recent.rec));
+        }
+        let places = self.plugin.places;
+        if places.slot_len == 0 {
+            return (NONE, None);
+        }
+        let (Some(slot), Some(instance)) = (self.slots.slot(flow), &mut self.instance) else {
+            self.counters.slotless += 1;
+            return (NONE, None);
+        };
+        let index = u32::try_from(self.slots_used.len()).unwrap_or(0);
+        let at = places.slots_at + index * places.slot_len;
+        let range = at as usize..(at + places.slot_len) as usize;
+        if let Some(room) = instance.input().get_mut(range) {
+            room.copy_from_slice(slot);
+        }
+        self.slots_used.push(flow);
+        (at, None)
+    }
+
+    pub(super) fn recent(&self, flow: FlowRef) -> Option<&Recent> {
+        let mut at = hash(flow);
+        loop {
+            let recent = self.recent.get(at & (self.recent.len() - 1))?;
+            if recent.stamp != self.stamp {
+                return None;
+            }
+            if recent.flow == flow {
+                return Some(recent);
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn remember(&mut self, flow: FlowRef, rec: u32) {
+        let places = self.plugin.places;
+        let mask = self.recent.len() - 1;
+        let mut at = hash(flow);
+        let slot = self.slots_used.len().checked_sub(1).and_then(|i| u32::try_from(i).ok());
+        // Twice as many places as events: a free one is found.
+        while let Some(recent) = self.recent.get_mut(at & mask) {
+            if recent.stamp == self.stamp && recent.flow == flow {
+                recent.rec = rec;
+                return;
+            }
+            if recent.stamp != self.stamp {
+                let newest = slot.filter(|&i| self.slots_used.get(i as usize) == Some(&flow));
+                let slot = newest.map_or(NONE, |i| places.slots_at + i * places.slot_len);
+                *recent = Recent { stamp: self.stamp, flow, rec, slot };
+                return;
+            }
+            at = at.wrapping_add(1);
+        }
+    }
+
+    pub(super) fn begin_batch(&mut self) {
+        self.pending.clear();
+        self.slots_used.clear();
+        (self.flows, self.buffers, self.data) = (0, 0, 0);
+        self.stamp = self.stamp.wrapping_add(1);
+    }
+}
+
+fn hash((index, generation): FlowRef) -> usize {
+    // Fibonacci hashing: indices of one batch are often neighbours.
+    let mixed = (index ^ generation.rotate_left(16)).wrapping_mul(0x9e37_79b9);
+    (mixed >> 7) as usize
+}
