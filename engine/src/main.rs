@@ -1,1 +1,56 @@
-fn main() {}
+//! `portcullis`: the command line and the daemon's start. Everything else is in the crates below.
+
+mod ask;
+mod cli;
+mod ports;
+mod replay;
+mod run;
+mod street;
+mod threads;
+
+use clap::Parser;
+use cli::{Cli, Verb};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = std::io::stdout().lock();
+    let done = match &cli.verb {
+        Verb::Replay(arguments) => replay::replay(&cli, arguments, &mut out),
+        Verb::Run(arguments) => {
+            drop(out);
+            return ended(run::run(&cli, arguments));
+        }
+        Verb::Check(arguments) => ask::check(&cli, arguments, &mut out),
+        Verb::Doctor(arguments) => ask::doctor(&cli, arguments, &mut out),
+        Verb::Completion(arguments) => {
+            Cli::print_completion(arguments, &mut out);
+            Ok(())
+        }
+        Verb::Explain(question) if !question.running => ask::explain(&cli, question, &mut out),
+        _ => cli::remote::carry_out(&cli, &mut out).unwrap_or(Ok(())),
+    };
+    let flushed = out.flush();
+    ended(done.and_then(|()| Ok(flushed?)))
+}
+
+/// 0 done, 1 failed; clap itself ends with 2 for wrong use.
+fn ended(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has gone away: not our failure.
+        Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("portcullis: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -12,7 +12,7 @@ use crate::snapshot::{OnFault, Snapshot};
 use crate::telling::Seen;
 use portcullis_detect::{Fault, FlowHost, Interests};
 use portcullis_enforce::{WorkerTable, is_link_control};
-use portcullis_flow::{Admission, Arrival, FlowId, FlowTable, Located, ProvenSources};
+use portcullis_flow::{Admission, Arrival, Changes, FlowId, FlowTable, Located, ProvenSources};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Judge, Mode};
@@ -172,6 +172,11 @@ impl Lane {
         match self.parts.flows.admit_located(located, &packet, arrival, inside) {
             Admission::Flow { id, direction, changes, rejects } => {
                 held.flow = Some((id, direction));
+                // Flows that made room are told before the new one takes their place.
+                if changes.has(Changes::OTHERS_ENDED) {
+                    self.tell_ended(now, outlet);
+                }
+                let changes = Changes(changes.0 & !Changes::OTHERS_ENDED.0);
                 let seen = Seen { id, direction, changes, rejects };
                 self.follow_flow(held, &packet, bytes, seen, outlet);
             }

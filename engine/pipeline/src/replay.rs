@@ -12,6 +12,7 @@
 
 use crate::burst::{Fate, InHand, WINDOW_FRAMES};
 use crate::collect::{Collected, Told};
+use crate::counters::LaneCounters;
 use crate::lane::Lane;
 use crate::owner::{owner, read_headers};
 use portcullis_capture::{FrameSource, Received, RxFrame};
@@ -20,10 +21,11 @@ use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
     BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, SegmentId, Tick,
+    VlanStack,
 };
 use portcullis_verdict::{BurstVerdicts, Effect};
 use portcullis_wire::LinkType;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Lanes of a replay, whatever the number of workers.
 pub const REPLAY_LANES: usize = 8;
@@ -68,6 +70,7 @@ pub struct Replay {
     now: Tick,
     frames: u64,
     jobs: Vec<LaneJob>,
+    vlans: BTreeSet<VlanStack>,
 }
 
 /// One lane's share of a window.
@@ -90,23 +93,31 @@ impl Replay {
             pending: VecDeque::new(),
             now: Tick::ZERO,
             frames: 0,
+            vlans: BTreeSet::new(),
             parts,
         }
     }
 
-    /// The lanes, for their counters.
-    pub fn parts(&self) -> &ReplayParts {
-        &self.parts
+    /// The lanes' counters.
+    pub fn lanes(&self) -> impl Iterator<Item = &LaneCounters> {
+        self.parts.lanes.iter().map(|lane| &*lane.parts.counters)
+    }
+
+    /// The VLAN stacks seen.
+    pub fn vlans(&self) -> impl Iterator<Item = VlanStack> {
+        self.vlans.iter().copied()
     }
 
     /// Carries everything that the source has, to its end.
-    pub fn run<S: FrameSource + Sync>(&mut self, source: &mut S, audience: &mut impl Audience) {
+    pub fn run<S: FrameSource>(&mut self, source: &mut S, audience: &mut impl Audience) {
         let mut frames: Vec<RxFrame> = Vec::with_capacity(WINDOW_FRAMES);
         loop {
             let room = WINDOW_FRAMES - frames.len();
             let received = source.receive(&mut frames, room);
             let over = matches!(received, Received::EndOfInput | Received::PortGone(_));
-            if frames.len() == WINDOW_FRAMES || (over && !frames.is_empty()) {
+            // A source that has nothing may be waiting for its frames to be given back.
+            let stalled = over || received == Received::Nothing;
+            if frames.len() == WINDOW_FRAMES || (stalled && !frames.is_empty()) {
                 self.window(source, &mut frames, audience);
             }
             if over {
@@ -116,7 +127,7 @@ impl Replay {
         self.finish(audience);
     }
 
-    fn window<S: FrameSource + Sync>(
+    fn window<S: FrameSource>(
         &mut self,
         source: &mut S,
         frames: &mut Vec<RxFrame>,
@@ -144,6 +155,7 @@ impl Replay {
         for job in &mut self.jobs {
             job.held.clear();
         }
+        let mut last = None;
         for (at, frame) in frames.iter().enumerate() {
             self.now = self.now.max(frame.at);
             let index = FrameIndex(u16::try_from(at).unwrap_or(u16::MAX));
@@ -152,6 +164,11 @@ impl Replay {
             held.number = frame.number;
             let checks = self.parts.lanes.first().map_or_else(Default::default, Lane::checks);
             read_headers(&mut held, source.bytes(&frame.slot), link(frame), checks);
+            let vlan = held.packet.map(|p| p.vlan);
+            if vlan != last {
+                last = vlan;
+                self.vlans.extend(vlan);
+            }
             let lane =
                 owner(&self.parts.key, self.parts.segment, held.packet.as_ref(), self.jobs.len());
             if let Some(job) = self.jobs.get_mut(lane) {
@@ -161,11 +178,12 @@ impl Replay {
     }
 
     /// Lanes from headers to findings, spread over the workers.
-    fn examine<S: FrameSource + Sync>(&mut self, source: &S, frames: &[RxFrame]) {
+    fn examine<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame]) {
         let now = self.now;
-        let bytes = |index: FrameIndex| {
-            frames.get(usize::from(index.0)).map_or(&[][..], |f| source.bytes(&f.slot))
-        };
+        // A source need not be one that threads may share; the frames' bytes always are.
+        let slices: Vec<&[u8]> = frames.iter().map(|f| source.bytes(&f.slot)).collect();
+        let bytes =
+            |index: FrameIndex| slices.get(usize::from(index.0)).copied().unwrap_or_default();
         let links = |index: FrameIndex| {
             frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link)
         };

@@ -207,6 +207,15 @@ impl Lane {
         counters.flows_evicted.set(flows.counters().evicted());
     }
 
+    /// Tells of flows that ended because others needed their room.
+    #[cold]
+    pub(crate) fn tell_ended(&mut self, now: Tick, outlet: &mut impl Outlet) {
+        let LaneParts { flows, counters, host_interests, .. } = &mut self.parts;
+        flows.take_ended(&mut |_: FlowId, flow: &Flow, reason: EndReason| {
+            tell_end(flow, reason, now, counters, host_interests, outlet);
+        });
+    }
+
     /// Ends every flow: the input is over.
     pub fn drain(&mut self, now: Tick, outlet: &mut impl Outlet) {
         let LaneParts { flows, counters, host_interests, .. } = &mut self.parts;

@@ -1,0 +1,68 @@
+//! From a configuration to the parts of the street: sizes, seeds, and the sum of the memory.
+
+use portcullis_control::config::{Config, Midstream, Overlap, WhenFull};
+use portcullis_enforce::{BookConfig, Escalation};
+use portcullis_flow::{FlowConfig, FragmentLimits, Size, Timeouts};
+use portcullis_wire::Reject;
+
+/// Graces that tables and book hold.
+pub(crate) const GRACES_MAX: usize = 4_096;
+/// Addresses whose proof is remembered.
+pub(crate) const PROVEN_MAX: u32 = 1 << 18;
+
+/// The flow table of one of `lanes` lanes.
+pub(crate) fn flow_config(config: &Config, lanes: usize, seed: [u8; 16]) -> FlowConfig {
+    let share = config.flow.memory / lanes.max(1) as u64;
+    let flow = &config.flow;
+    let mut made = FlowConfig::with_size(Size::Bytes(share), seed);
+    made.timeouts = Timeouts {
+        tcp_new: flow.tcp_new,
+        tcp_established: flow.tcp_established,
+        tcp_closed: flow.tcp_closed,
+        udp_new: flow.udp_new,
+        udp_established: flow.udp_established,
+        icmp_new: flow.icmp_new,
+        icmp_established: flow.icmp_established,
+        default_new: flow.other_new,
+        default_established: flow.other_established,
+    };
+    made.midstream = match flow.midstream {
+        Midstream::Accept => portcullis_flow::Midstream::Accept,
+        Midstream::Strict => portcullis_flow::Midstream::Strict,
+    };
+    made.when_full = match flow.when_full {
+        WhenFull::EvictOldest => portcullis_flow::WhenFull::EvictOldest,
+        WhenFull::Refuse => portcullis_flow::WhenFull::Refuse,
+    };
+    made.fragments = FragmentLimits {
+        datagrams: (flow.fragments / u32::try_from(lanes.max(1)).unwrap_or(1)).max(64),
+        timeout_v4: flow.fragment_timeout_v4,
+        timeout_v6: flow.fragment_timeout_v6,
+    };
+    made
+}
+
+/// How the book is set up.
+pub(crate) fn book_config(config: &Config) -> BookConfig {
+    let blocks = &config.blocks;
+    BookConfig {
+        capacity: blocks.max as usize,
+        graces: GRACES_MAX,
+        escalation: Escalation {
+            factors: blocks.escalation.iter().map(|f| u32::from(*f)).collect(),
+            memory: blocks.escalation_memory,
+        },
+        raise_at: u32::from(blocks.raise_v6_after),
+        ..BookConfig::default()
+    }
+}
+
+/// Whether overlapping fragments are dropped.
+pub(crate) fn drops_overlaps(config: &Config) -> bool {
+    config.flow.fragment_overlap == Overlap::Drop
+}
+
+/// The names of anomalies, in the order of their numbers.
+pub(crate) fn anomaly_names() -> Vec<String> {
+    Reject::ALL.iter().map(|r| r.name().to_owned()).collect()
+}
