@@ -12,7 +12,6 @@ use portcullis_types::PluginId;
 use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 /// Errands that wait at most. One that finds no room is not lost: whoever needs it asks again.
 const ERRANDS_MAX: usize = 1_024;
@@ -29,7 +28,6 @@ enum Errand {
 pub(super) struct Errands {
     queue: Option<Sender<Errand>>,
     under_way: HashSet<(Post, PluginId)>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Errands {
@@ -38,10 +36,10 @@ impl Errands {
         plugins: Arc<Mutex<PluginSet>>,
     ) -> io::Result<Self> {
         let (queue, errands) = bounded(ERRANDS_MAX);
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name("errands".into())
             .spawn(move || run(&errands, &messages, &plugins))?;
-        Ok(Errands { queue: Some(queue), under_way: HashSet::new(), thread: Some(thread) })
+        Ok(Errands { queue: Some(queue), under_way: HashSet::new() })
     }
 
     fn send(&self, errand: Errand) -> bool {
@@ -78,12 +76,10 @@ impl Errands {
         self.send(Errand::Take(loaded));
     }
 
-    /// Ends the thread, after what it is about.
+    /// Ends the thread, after what it is about. It is not waited for: it may wait for a swap that
+    /// waits for the gate.
     pub(super) fn end(&mut self) {
         self.queue = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
