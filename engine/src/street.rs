@@ -1,9 +1,8 @@
 //! From a configuration to the parts of the street: sizes, seeds, and the sum of the memory.
 
-use portcullis_control::config::{Config, Midstream, Overlap, WhenFull};
-use portcullis_enforce::{BookConfig, Escalation};
+use portcullis_control::config::{Config, Midstream, WhenFull};
+use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{FlowConfig, FragmentLimits, Size, Timeouts};
-use portcullis_wire::Reject;
 
 /// Graces that tables and book hold.
 pub(crate) const GRACES_MAX: usize = 4_096;
@@ -53,16 +52,7 @@ pub(crate) fn book_config(config: &Config) -> BookConfig {
             memory: blocks.escalation_memory,
         },
         raise_at: u32::from(blocks.raise_v6_after),
+        at_limit: AtLimit::Refuse,
         ..BookConfig::default()
     }
-}
-
-/// Whether overlapping fragments are dropped.
-pub(crate) fn drops_overlaps(config: &Config) -> bool {
-    config.flow.fragment_overlap == Overlap::Drop
-}
-
-/// The names of anomalies, in the order of their numbers.
-pub(crate) fn anomaly_names() -> Vec<String> {
-    Reject::ALL.iter().map(|r| r.name().to_owned()).collect()
 }

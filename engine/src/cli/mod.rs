@@ -13,10 +13,7 @@ mod tests;
 pub(crate) use arguments::{
     CheckArgs, CompletionArgs, DoctorArgs, ExplainArgs, ReplayArgs, RunArgs, VlanArg,
 };
-pub(crate) use orders::{
-    BlockWords, BlocksAdd, BlocksClear, BlocksExtend, BlocksList, BlocksRemove, BlocksShow,
-    BlocksVerb, ExclusionsVerb, ModeArgs, PluginVerb,
-};
+pub(crate) use orders::{BlocksVerb, ExclusionsVerb, ModeArgs, PluginVerb};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use portcullis_control::config::CONFIG_FILE;
