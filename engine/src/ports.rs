@@ -124,11 +124,7 @@ fn open_xdp(
 ) -> Result<OpenSegment> {
     let ports: Vec<String> = segment.ports.names().map(str::to_owned).collect();
     let mut plan = SegmentPlan::new(segment.id, ports.clone());
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    plan.workers = config.engine.workers.or(segment.queues).map_or_else(
-        || u32::try_from(cores).unwrap_or(1),
-        u32::from,
-    );
+    plan.workers = config.engine.workers.map_or_else(|| workers(segment), u32::from);
     plan.order = match segment.xdp_mode {
         XdpMode::Auto => Mode::ORDER_DEFAULT.to_vec(),
         XdpMode::Native => vec![Mode::Native],
@@ -159,6 +155,21 @@ fn open_xdp(
         memory: opened.facts.memory,
         sources: Sources::Xdp(opened.sources),
     })
+}
+
+/// As many workers as the ports have queues, and we have cores.
+fn workers(segment: &Segment) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let queues = segment.ports.names().map(receive_queues).min().unwrap_or(1);
+    let most = segment.queues.map_or(queues, usize::from);
+    u32::try_from(cores.min(queues).min(most).max(1)).unwrap_or(1)
+}
+
+/// Receive queues of a port; 1 where the system does not say.
+fn receive_queues(port: &str) -> usize {
+    let Ok(entries) = std::fs::read_dir(format!("/sys/class/net/{port}/queues")) else { return 1 };
+    let names = entries.flatten().map(|e| e.file_name());
+    names.filter(|n| n.to_string_lossy().starts_with("rx-")).count().max(1)
 }
 
 fn wait(mode: WaitMode) -> Wait {

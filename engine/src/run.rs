@@ -20,7 +20,7 @@ use portcullis_control::gate::{
 use portcullis_control::metrics::Figures;
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::snapshot::snapshot;
-use portcullis_detect::{FlowHost, HostLimits};
+use portcullis_detect::{FlowHost, HostLimits, Scope};
 use portcullis_enforce::WorkerTable;
 use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, ProvenSources, Size};
@@ -447,8 +447,15 @@ fn memory(
     terms.push(MemoryTerm { what: format!("event queue of {queue} reports"), bytes: queue * 512 });
     // The list itself, with causes and indexes.
     terms.push(MemoryTerm { what: format!("list of {blocks} blocks"), bytes: blocks as u64 * 768 });
-    let instances: u64 =
-        plugins.plugins().iter().map(|p| p.plugin.instance_bytes() * posts as u64 * 2).sum();
+    // Each detector works at the posts of its scope, with as many spares.
+    let instances: u64 = plugins
+        .plugins()
+        .iter()
+        .map(|p| match p.plugin.manifest().scope {
+            Scope::Flow => p.plugin.instance_bytes() * common.workers as u64 * 2,
+            Scope::Host => p.plugin.instance_bytes() * shards as u64 * 2,
+        })
+        .sum();
     terms.push(MemoryTerm { what: "detectors' instances and spares".into(), bytes: instances });
     // Code of the engine and of compiled detectors, stacks, the runtime: measured at about 90 MiB.
     terms.push(MemoryTerm { what: "code, stacks, runtime".into(), bytes: 128 << 20 });

@@ -24,7 +24,7 @@ use portcullis_types::{
     VlanStack,
 };
 use portcullis_verdict::{BurstVerdicts, Effect};
-use portcullis_wire::LinkType;
+use portcullis_wire::{Checks, LinkType};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Lanes of a replay, whatever the number of workers.
@@ -164,7 +164,10 @@ impl Replay {
             held.number = frame.number;
             let checks = self.parts.lanes.first().map_or_else(Default::default, Lane::checks);
             read_headers(&mut held, source.bytes(&frame.slot), link(frame), checks);
-            let vlan = held.packet.map(|p| p.vlan);
+            let vlan = match &held.packet {
+                Some(packet) => Some(packet.vlan),
+                None => vlan_of_malformed(source.bytes(&frame.slot), link(frame), checks),
+            };
             if vlan != last {
                 last = vlan;
                 self.vlans.extend(vlan);
@@ -363,6 +366,12 @@ impl Replay {
         audience.progress(self.frames);
         self.verdicts.clear();
     }
+}
+
+/// Where a frame is that cannot be used further in.
+#[cold]
+fn vlan_of_malformed(bytes: &[u8], link: LinkType, checks: Checks) -> Option<VlanStack> {
+    portcullis_wire::parse(bytes, link, checks).err().map(|malformed| malformed.vlan)
 }
 
 /// The capture's words for a frame's first header, in the parser's.
