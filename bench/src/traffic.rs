@@ -48,8 +48,7 @@ pub fn write_udp_capture(path: &Path, shape: Flows) -> Result<()> {
         udp_frame(&mut frame, flow, draw & 1 == 1);
         let at = 1_700_000_000_000_000_u64 + u64::from(n);
         let length = u32::try_from(frame.len())?;
-        for word in
-            [u32::try_from(at / 1_000_000)?, u32::try_from(at % 1_000_000)?, length, length]
+        for word in [u32::try_from(at / 1_000_000)?, u32::try_from(at % 1_000_000)?, length, length]
         {
             out.write_all(&word.to_le_bytes())?;
         }
