@@ -134,7 +134,13 @@ pub(crate) fn advance(
         Shape::Segment => Step::Stays(on_segment(flow, direction, packet, policy)),
         Shape::Syn => on_syn(flow, direction, packet),
         Shape::SynAck => on_syn_ack(flow, direction, packet),
-        Shape::Rst => Step::Stays(on_reset(flow, direction, tcp, policy)),
+        Shape::Rst => {
+            // The host whose address was forged answers our side's SYN-ACK with the same bare RST;
+            // it proves the client only where it comes from the machine that sent the SYN.
+            let forged = direction == Direction::ToServer && packet.src_mac != flow.client_mac;
+            let rst_answer = if forged { RstAnswer::Ignored } else { policy.rst_answer };
+            Step::Stays(on_reset(flow, direction, tcp, TcpPolicy { rst_answer, ..policy }))
+        }
         Shape::Nonsense => Step::Stays(Changes::EMPTY),
     }
 }

@@ -23,7 +23,7 @@ const ARP_GRACE_MS: u32 = 900;
 /// | `sweep` | 25 | hosts that do not answer a ping, likewise |
 /// | `sweep_arp` | 60 | addresses that do not answer an ARP request, likewise |
 /// | `pairs` | 40 | failed ports of hosts where both are many, likewise |
-/// | `repeat_ms` | 60000 | how long until a scan that goes on is reported again |
+/// | `repeat_ms` | 10000 | how long until a scan that goes on is reported again |
 pub(crate) struct Settings {
     pub(crate) sources: usize,
     /// Milliseconds, ascending.
@@ -49,7 +49,7 @@ impl Settings {
             sources: number("sources", 4096, 256, 6144) as usize,
             windows: [fast, middle, number("window_slow_ms", 600_000, middle, 3_600_000)],
             grace_ms: number("grace_ms", 1_500, 100, 30_000),
-            repeat_ms: number("repeat_ms", 60_000, 1_000, 3_600_000),
+            repeat_ms: number("repeat_ms", 10_000, 1_000, 3_600_000),
             ports: number("ports", 15, 5, 40),
             hosts: number("hosts", 20, 5, 40),
             sweep: number("sweep", 25, 5, 40),
