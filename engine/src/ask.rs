@@ -20,8 +20,8 @@ pub(crate) fn wall_now() -> (WallClock, Tick) {
 pub(crate) fn load(cli: &Cli) -> Result<(Loaded, Built)> {
     let loaded = Config::load(cli.config_path()).map_err(|d| anyhow!("{d}"))?;
     let (wall, now) = wall_now();
-    let built = policy::build(&loaded, &Overrides::default(), wall, now)
-        .map_err(|d| anyhow!("{d}"))?;
+    let built =
+        policy::build(&loaded, &Overrides::default(), wall, now).map_err(|d| anyhow!("{d}"))?;
     Ok((loaded, built))
 }
 

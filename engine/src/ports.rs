@@ -6,9 +6,7 @@ use portcullis_capture::backend::af_packet::{AfPacketSettings, AfPacketSource};
 use portcullis_capture::backend::af_xdp::{self, Mode, SegmentPlan, XdpSource};
 use portcullis_capture::kernel::{KernelPlan, KernelProgram, OnFailure as KernelOnFailure, Pieces};
 use portcullis_capture::{Wait, offload};
-use portcullis_control::config::{
-    CaptureChoice, Config, OnFailure, Segment, WaitMode, XdpMode,
-};
+use portcullis_control::config::{CaptureChoice, Config, OnFailure, Segment, WaitMode, XdpMode};
 use portcullis_types::MemoryTerm;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -117,11 +115,7 @@ fn open_segment(
     Ok(OpenSegment { sources: Sources::Packet(vec![source]), capture, memory })
 }
 
-fn open_xdp(
-    config: &Config,
-    segment: &Segment,
-    kernel: &mut KernelProgram,
-) -> Result<OpenSegment> {
+fn open_xdp(config: &Config, segment: &Segment, kernel: &mut KernelProgram) -> Result<OpenSegment> {
     let ports: Vec<String> = segment.ports.names().map(str::to_owned).collect();
     let mut plan = SegmentPlan::new(segment.id, ports.clone());
     plan.workers = config.engine.workers.map_or_else(|| workers(segment), u32::from);
@@ -150,11 +144,7 @@ fn open_xdp(
     }
     let capture = format!("af_xdp, {}, {} workers", facts.mode.name(), opened.sources.len());
     info!("segment {}: {}: {capture}", segment.name, ports.join(" <-> "));
-    Ok(OpenSegment {
-        capture,
-        memory: opened.facts.memory,
-        sources: Sources::Xdp(opened.sources),
-    })
+    Ok(OpenSegment { capture, memory: opened.facts.memory, sources: Sources::Xdp(opened.sources) })
 }
 
 /// As many workers as the ports have queues, and we have cores.
@@ -191,7 +181,10 @@ fn mind_offloads(segment: &Segment) -> Result<()> {
         };
         let left = left.with_context(|| format!("segment {}: port {port}", segment.name))?;
         for problem in &left {
-            warn!("port {}: {}: {}; run: {}", problem.port, problem.feature, problem.why, problem.remedy);
+            warn!(
+                "port {}: {}: {}; run: {}",
+                problem.port, problem.feature, problem.why, problem.remedy
+            );
         }
         let strips = |f: &str| f.contains("vlan");
         if let Some(problem) = left.iter().find(|p| strips(&p.feature))
@@ -200,7 +193,10 @@ fn mind_offloads(segment: &Segment) -> Result<()> {
             bail!(
                 "segment {}: port {} hides VLAN tags ({}), so blocks would hold in the wrong VLAN; \
                  run: {}   or write fix_offloads = true",
-                segment.name, problem.port, problem.feature, problem.remedy
+                segment.name,
+                problem.port,
+                problem.feature,
+                problem.remedy
             );
         }
     }

@@ -6,7 +6,7 @@ use crate::street;
 use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_capture::backend::pcap::{CaptureProgress, PcapSource};
-use portcullis_control::config::{Config, Loaded, Segment, SHIPPED};
+use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
 use portcullis_control::eve::{Context, EveFile, ReplayAudience, ReplayCounts, SegmentLabel};
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
@@ -62,7 +62,9 @@ struct Sums {
 /// `replay PCAP...`
 pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) -> Result<()> {
     if !arguments.rules.is_empty() {
-        bail!("--rules: this build has no rule language yet; leave it out, detectors are in --plugins");
+        bail!(
+            "--rules: this build has no rule language yet; leave it out, detectors are in --plugins"
+        );
     }
     let began = Instant::now();
     let setting = setting(cli, arguments)?;
@@ -129,9 +131,10 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
     let plugins = PluginSet::load(&PluginFiles::Directory(directory), &config.plugins, setup)?;
     let loaded = Loaded { config, warnings, source };
     let (wall, now) = wall_now();
-    let built = policy::build(&loaded, &Overrides::default(), wall, now)
-        .map_err(|d| anyhow!("{d}"))?;
-    let snapshot = portcullis_control::snapshot::snapshot(&built, &loaded.config, 1, plugins.names());
+    let built =
+        policy::build(&loaded, &Overrides::default(), wall, now).map_err(|d| anyhow!("{d}"))?;
+    let snapshot =
+        portcullis_control::snapshot::snapshot(&built, &loaded.config, 1, plugins.names());
     let segment = loaded.config.segments.first().map(|s| s.id).unwrap_or_default();
     Ok(Setting {
         config: loaded.config,
@@ -143,10 +146,11 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
 }
 
 fn context(setting: &Setting) -> Context {
-    let labels = setting.config.segments.iter().map(|s| SegmentLabel {
-        name: Arc::from(s.name.as_str()),
-        interface: None,
-    });
+    let labels = setting
+        .config
+        .segments
+        .iter()
+        .map(|s| SegmentLabel { name: Arc::from(s.name.as_str()), interface: None });
     Context::new(&setting.config.events, labels.collect(), setting.plugins.names().to_vec())
 }
 
@@ -311,9 +315,7 @@ fn summary(
         writeln!(out)?;
         return Ok(());
     }
-    let total = |key: &str| -> u64 {
-        sums.captures.iter().filter_map(|c| c[key].as_u64()).sum()
-    };
+    let total = |key: &str| -> u64 { sums.captures.iter().filter_map(|c| c[key].as_u64()).sum() };
     writeln!(out, "captures   {}", sums.captures.len())?;
     writeln!(out, "frames     {} ({} bytes)", sums.frames, sums.bytes)?;
     writeln!(out, "forwarded  {}", total("forwarded"))?;

@@ -63,7 +63,8 @@ fn log_to_stderr(config: &Config) {
         .or_else(|_| EnvFilter::try_new(&config.engine.log))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     // A second engine of the same process would find it set; there is none.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
 /// A running engine.
@@ -261,7 +262,13 @@ impl Common {
         }
     }
 
-    fn lane(&self, segment: SegmentId, flows: FlowConfig, detectors: FlowHost, post: &PostBox) -> LaneParts {
+    fn lane(
+        &self,
+        segment: SegmentId,
+        flows: FlowConfig,
+        detectors: FlowHost,
+        post: &PostBox,
+    ) -> LaneParts {
         LaneParts {
             segment,
             flows: FlowTable::new(flows),
@@ -321,7 +328,8 @@ impl Street {
         for (segment, opened) in common.config.segments.iter().zip(segments) {
             let first = street.workers.len();
             let mine: Vec<Vec<ShardRing>> = rings.by_ref().take(opened.workers()).collect();
-            let seats = Seats { segment: segment.id, first, name: &segment.name, interests: &interests };
+            let seats =
+                Seats { segment: segment.id, first, name: &segment.name, interests: &interests };
             match opened.sources {
                 Sources::Xdp(sources) => street.seat(common, plugins, &seats, sources, mine)?,
                 Sources::Packet(sources) => street.seat(common, plugins, &seats, sources, mine)?,
@@ -341,7 +349,8 @@ impl Street {
         rings: Vec<Vec<ShardRing>>,
     ) -> Result<()> {
         let peers = Peers::mesh(sources.len(), &common.key);
-        for (at, ((source, peers), rings)) in sources.into_iter().zip(peers).zip(rings).enumerate() {
+        for (at, ((source, peers), rings)) in sources.into_iter().zip(peers).zip(rings).enumerate()
+        {
             let post = PostBox::new(Post::Worker(seats.first + at));
             let detectors = plugins.flow_host(common.limits())?;
             let mut parts = common.lane(seats.segment, common.flow_config(), detectors, &post);
@@ -389,11 +398,7 @@ struct Seats<'a> {
 }
 
 impl Common {
-    fn outlet(
-        &self,
-        rings: Vec<ShardRing>,
-        interests: portcullis_detect::Interests,
-    ) -> LiveOutlet {
+    fn outlet(&self, rings: Vec<ShardRing>, interests: portcullis_detect::Interests) -> LiveOutlet {
         LiveOutlet::new(self.lines.clone(), rings, interests, Arc::clone(&self.proven))
     }
 }

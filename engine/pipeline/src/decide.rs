@@ -8,8 +8,8 @@ use crate::burst::{Fate, InHand};
 use crate::lane::Lane;
 use crate::outlet::Outlet;
 use crate::report::{Alert, Conversation, Outcome, Report};
-use portcullis_flow::{Direction, FlowId};
 use portcullis_enforce::{BlockId, TableOrder};
+use portcullis_flow::{Direction, FlowId};
 use portcullis_types::{Action, DropReason, Finding, FrameIndex, Party, Reach, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Claim, Context, Effect, Verdict, Withheld};
 

@@ -9,8 +9,7 @@ use portcullis_wire::Packet;
 
 /// The flow as detectors see it.
 pub(crate) fn flow_record(flow: &Flow) -> abi::FlowRec {
-    let (to_server, to_client) =
-        (flow.tally(Direction::ToServer), flow.tally(Direction::ToClient));
+    let (to_server, to_client) = (flow.tally(Direction::ToServer), flow.tally(Direction::ToClient));
     abi::FlowRec {
         id: flow.id64(),
         client: flow.client().octets(),

@@ -76,7 +76,15 @@ impl<T> Peers<T> {
                 let (slot, side) = source.adopt(lent);
                 let len = slot.len();
                 let link = source.link();
-                frames.push(RxFrame { slot, side, len, wire_len: len, at: Tick::ZERO, number: 0, link });
+                frames.push(RxFrame {
+                    slot,
+                    side,
+                    len,
+                    wire_len: len,
+                    at: Tick::ZERO,
+                    number: 0,
+                    link,
+                });
             }
         }
     }

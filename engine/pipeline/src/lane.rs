@@ -273,7 +273,9 @@ impl Lane {
                 counters.forwarded.add(1);
                 Fate::Forward
             }
-            Fate::Drop(_) if self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor => {
+            Fate::Drop(_)
+                if self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor =>
+            {
                 counters.would_drop.add(1);
                 counters.forwarded.add(1);
                 Fate::Forward

@@ -35,9 +35,7 @@ pub use handover::{LANE_FRAMES, Peers};
 pub use lane::{Lane, LaneParts};
 pub use links::link_type;
 pub use live::LiveOutlet;
-pub use orders::{
-    Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord,
-};
+pub use orders::{Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord};
 pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};

@@ -20,8 +20,7 @@ use portcullis_detect::{HostEvent, HostShard};
 use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
-    BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, SegmentId, Tick,
-    VlanStack,
+    BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, SegmentId, Tick, VlanStack,
 };
 use portcullis_verdict::{BurstVerdicts, Effect};
 use portcullis_wire::{Checks, LinkType};
@@ -187,9 +186,8 @@ impl Replay {
         let slices: Vec<&[u8]> = frames.iter().map(|f| source.bytes(&f.slot)).collect();
         let bytes =
             |index: FrameIndex| slices.get(usize::from(index.0)).copied().unwrap_or_default();
-        let links = |index: FrameIndex| {
-            frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link)
-        };
+        let links =
+            |index: FrameIndex| frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link);
         let carry = |lane: &mut Lane, job: &mut LaneJob| {
             if !job.held.is_empty() {
                 lane.examine(&mut job.held, &bytes, links, &mut job.told);
@@ -229,13 +227,7 @@ impl Replay {
         held.binary_search_by_key(&frame, |h| h.index).ok().and_then(|at| held.get(at)).copied()
     }
 
-    fn judge_one(
-        &mut self,
-        lane: usize,
-        finding: &Finding,
-        held: Option<InHand>,
-        told: &mut Told,
-    ) {
+    fn judge_one(&mut self, lane: usize, finding: &Finding, held: Option<InHand>, told: &mut Told) {
         let (Some(lane), Some(job)) = (self.parts.lanes.get_mut(lane), self.jobs.get_mut(lane))
         else {
             return;

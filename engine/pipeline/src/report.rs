@@ -7,7 +7,8 @@
 
 use portcullis_flow::{EndReason, Flow};
 use portcullis_types::{
-    Action, Addr, DropReason, Evidence, FlowFacts, Mac, Party, Proof, RuleMeta, SegmentId, Tick, VlanStack,
+    Action, Addr, DropReason, Evidence, FlowFacts, Mac, Party, Proof, RuleMeta, SegmentId, Tick,
+    VlanStack,
 };
 use portcullis_verdict::Withheld;
 use portcullis_wire::{Malformed, Packet, Reject};

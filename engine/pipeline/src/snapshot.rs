@@ -59,9 +59,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// The name of a detector; `unknown` for a number that no plugin has.
     pub fn detector(&self, plugin: PluginId) -> Arc<str> {
-        self.detectors
-            .get(usize::from(plugin.0))
-            .map_or_else(|| Arc::from("unknown"), Arc::clone)
+        self.detectors.get(usize::from(plugin.0)).map_or_else(|| Arc::from("unknown"), Arc::clone)
     }
 
     /// The protected side of a segment; nothing is inside where nothing is configured.
@@ -70,7 +68,12 @@ impl Snapshot {
     }
 
     /// Whether the source and the destination of a packet that came in by `side` are inside.
-    pub fn ends_inside(&self, segment: SegmentId, side: PortSide, ends: (Addr, Addr)) -> (bool, bool) {
+    pub fn ends_inside(
+        &self,
+        segment: SegmentId,
+        side: PortSide,
+        ends: (Addr, Addr),
+    ) -> (bool, bool) {
         self.inside(segment).map_or((false, false), |inside| {
             (inside.holds(ends.0, side), inside.holds(ends.1, side.other()))
         })

@@ -65,7 +65,12 @@ impl Lane {
         offer.packet(packet, seen.direction);
     }
 
-    pub(crate) fn examine_arp(&mut self, held: &mut InHand, packet: &Packet, outlet: &mut impl Outlet) {
+    pub(crate) fn examine_arp(
+        &mut self,
+        held: &mut InHand,
+        packet: &Packet,
+        outlet: &mut impl Outlet,
+    ) {
         // ARP is the segment's own: it is never dropped, neither by a block nor by policy.
         for reject in packet.rejects.iter() {
             self.parts.counters.reject(reject);
@@ -128,13 +133,7 @@ impl Lane {
     }
 
     /// Counts what is wrong with a packet that parsed, tells it once per flow, drops it by policy.
-    fn reject(
-        &mut self,
-        held: &mut InHand,
-        packet: &Packet,
-        seen: Seen,
-        outlet: &mut impl Outlet,
-    ) {
+    fn reject(&mut self, held: &mut InHand, packet: &Packet, seen: Seen, outlet: &mut impl Outlet) {
         let new = seen.rejects;
         let mut all = new.union(packet.rejects);
         if seen.changes.has(Changes::FRAGMENT_CONFLICT) {
@@ -148,15 +147,15 @@ impl Lane {
         }
         let dropping = all.intersection(self.parts.snapshot.drop_rejects);
         if !dropping.is_empty() {
-            let fragment = dropping.contains(Reject::FragmentOverlap) || dropping.contains(Reject::FragmentTeardrop);
+            let fragment = dropping.contains(Reject::FragmentOverlap)
+                || dropping.contains(Reject::FragmentTeardrop);
             held.fate = Fate::Drop(match fragment {
                 true => DropReason::FragmentOverlap,
                 false => DropReason::Malformed,
             });
         }
         let flow = held.flow.and_then(|(id, _)| self.parts.flows.flow(id));
-        let conversation =
-            Conversation::of(self.parts.segment, packet, flow.map_or(0, Flow::id64));
+        let conversation = Conversation::of(self.parts.segment, packet, flow.map_or(0, Flow::id64));
         for reject in new.iter() {
             let anomaly = Anomaly {
                 at: held.at,
@@ -322,7 +321,8 @@ fn tell_end(
     let seats = host_interests.wanting(EventKind::FlowEnd, flow.protocol(), flow.server_port());
     if seats != 0 {
         let event = events::end_event(reason as u16, now);
-        let ended = HostEvent { seats, flow: events::flow_record(flow), event, facts: flow.facts() };
+        let ended =
+            HostEvent { seats, flow: events::flow_record(flow), event, facts: flow.facts() };
         counters.host_events.add(1);
         outlet.host_event(last, &ended);
     }

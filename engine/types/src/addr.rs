@@ -121,7 +121,9 @@ pub enum PrefixError {
 impl fmt::Display for PrefixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PrefixError::Address => write!(f, "write an IP address such as 192.0.2.1 or 2001:db8::1"),
+            PrefixError::Address => {
+                write!(f, "write an IP address such as 192.0.2.1 or 2001:db8::1")
+            }
             PrefixError::HostBits(p) => write!(f, "bits are set behind the prefix; write {p}"),
             PrefixError::Length => {
                 write!(f, "the prefix length goes from 0 to 32 for IPv4 and to 128 for IPv6")
@@ -189,7 +191,11 @@ impl Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_host() { write!(f, "{}", self.addr) } else { write!(f, "{}/{}", self.addr, self.len) }
+        if self.is_host() {
+            write!(f, "{}", self.addr)
+        } else {
+            write!(f, "{}/{}", self.addr, self.len)
+        }
     }
 }
 

@@ -22,4 +22,4 @@ pub use limits::MemoryTerm;
 pub use order::{BlockKey, BlockOrder, Cause, KernelBlock, KernelKey, Origin, Whence};
 pub use place::{FrameIndex, PortSide, SegmentId};
 pub use time::{Clock, Tick};
-pub use vlan::{VlanId, VlanStack, VLAN_DEPTH_MAX};
+pub use vlan::{VLAN_DEPTH_MAX, VlanId, VlanStack};

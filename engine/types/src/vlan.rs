@@ -79,11 +79,7 @@ impl VlanStack {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "masked to 12 bits")]
     pub const fn vids(self) -> [u16; VLAN_DEPTH_MAX] {
-        [
-            (self.0 & 0xfff) as u16,
-            (self.0 >> 12 & 0xfff) as u16,
-            (self.0 >> 24 & 0xfff) as u16,
-        ]
+        [(self.0 & 0xfff) as u16, (self.0 >> 12 & 0xfff) as u16, (self.0 >> 24 & 0xfff) as u16]
     }
 
     /// The VIDs as a list without the zeros.
@@ -131,6 +127,9 @@ mod tests {
         assert_eq!(VlanStack::from_vids(&[4096]), None);
         assert_eq!(VlanStack::from_vids(&[1, 2, 3, 4]), None);
         let s = VlanStack::from_vids(&[10, 20, 4095]).expect("three tags");
-        assert_eq!((s.depth(), s.to_vec(), s.to_string()), (3, vec![10, 20, 4095], "10.20.4095".into()));
+        assert_eq!(
+            (s.depth(), s.to_vec(), s.to_string()),
+            (3, vec![10, 20, 4095], "10.20.4095".into())
+        );
     }
 }
