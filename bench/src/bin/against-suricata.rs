@@ -3,7 +3,8 @@
 //! It knows both engines only as programs that read a capture; it must never link engine code.
 //! Method: in each round each engine reads the large capture and, for what loading costs, a capture
 //! of one packet; the CPU time of the whole process (all threads, user and system) of the second is
-//! taken from that of the first. No rules on either side; our detectors are on. Medians over rounds.
+//! taken from that of the first. No rules on either side; our detectors are on. Medians over
+//! rounds.
 
 use anyhow::{Context, Result, bail, ensure};
 use portcullis_bench::{Flows, Rounds, Usage, measure, median, write_udp_capture};

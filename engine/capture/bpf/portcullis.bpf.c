@@ -7,8 +7,8 @@
 //
 // It is complete in itself: no kernel headers, no library. It must never know what an attack is; it
 // carries out blocks that somebody else wrote, and keeps a segment open or closed while nobody is
-// there to write them. Map layouts are mirrored in `src/kernel/layout.rs` and, for the block map, in
-// `portcullis_types::{KernelKey, KernelBlock}`; change both sides and LAYOUT_VERSION together.
+// there to write them. Map layouts are mirrored in `src/kernel/layout.rs` and, for the block map,
+// in `portcullis_types::{KernelKey, KernelBlock}`; change both sides and LAYOUT_VERSION together.
 //
 // Built twice: plain, and with -DFRAGS for ports whose MTU needs frames in several pieces.
 

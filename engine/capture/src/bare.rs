@@ -1,6 +1,7 @@
 //! The baseline: forwards everything and reads nothing.
 //!
-//! What the engine costs is the difference between its burst loop and this one, over the same rings.
+//! What the engine costs is the difference between its burst loop and this one, over the same
+//! rings.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,8 +26,8 @@ pub struct BareForward {
     pub gone: Option<PortSide>,
 }
 
-/// Forwards every frame of `source` to the other port, in bursts of at most `burst_max`, until `stop`
-/// is set, the input ends or a port goes away.
+/// Forwards every frame of `source` to the other port, in bursts of at most `burst_max`, until
+/// `stop` is set, the input ends or a port goes away.
 pub fn bare_forward_loop<S: FrameSource>(
     source: &mut S,
     stop: &AtomicBool,

@@ -1,8 +1,8 @@
 //! The kernel program in the kernel: loading, pinning, attaching, and its maps.
 //!
 //! One program serves all ports. What must outlast the engine is pinned in a bpffs of our own:
-//! `blocks` and `counters` are taken up again by the next start, so that blocks hold throughout; the
-//! links keep the program attached while no engine runs. The other maps are made anew for each
+//! `blocks` and `counters` are taken up again by the next start, so that blocks hold throughout;
+//! the links keep the program attached while no engine runs. The other maps are made anew for each
 //! program and filled before the program is put in the place of its predecessor in one step.
 //!
 //! This module must never know what is blocked or why: `enforce` gets the map's file descriptor.
@@ -116,8 +116,8 @@ impl Hook {
 pub struct KernelPlan {
     /// Where maps and links are pinned; made and mounted where missing.
     pub pin_directory: PathBuf,
-    /// Blocks that the kernel carries at most; 72 bytes each (key, value and the table's own), taken
-    /// at load.
+    /// Blocks that the kernel carries at most; 72 bytes each (key, value and the table's own),
+    /// taken at load.
     pub blocks_max: u32,
     /// Which of the two programs.
     pub pieces: Pieces,

@@ -1,4 +1,5 @@
-//! A port as the kernel describes it in this thread's network namespace: number, MTU, queues, flags.
+//! A port as the kernel describes it in this thread's network namespace: number, MTU, queues,
+//! flags.
 
 #![allow(unsafe_code, reason = "small ioctls that no safe crate offers")]
 
@@ -118,7 +119,8 @@ fn request(name: &str) -> Result<libc::ifreq, OpenError> {
     let no_such = || OpenError::NoSuchPort { port: name.to_owned() };
     let c_name = CString::new(name).map_err(|_| no_such())?;
     let bytes = c_name.as_bytes_with_nul();
-    // SAFETY: justification: `ifreq` has no constructor. It is plain data, for which zeros are valid.
+    // SAFETY: justification: `ifreq` has no constructor. It is plain data, for which zeros are
+    // valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     let room = request.ifr_name.get_mut(..bytes.len()).ok_or_else(no_such)?;
     for (to, &from) in room.iter_mut().zip(bytes) {

@@ -6,8 +6,8 @@ use portcullis_types::PortSide;
 /// port's sockets. All zero is the healthy state: alert on every one of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct XdpStatistics {
-    /// Frames dropped for other reasons than a full receive ring; in copy mode an empty fill ring is
-    /// among them.
+    /// Frames dropped for other reasons than a full receive ring; in copy mode an empty fill ring
+    /// is among them.
     pub rx_dropped: u64,
     /// Frames dropped because the fill ring was empty.
     pub rx_fill_ring_empty_descs: u64,

@@ -7,9 +7,9 @@
 //!                                       └─► Snapshot (policy), swapped whole
 //! ```
 //!
-//! An order is carried out first and acknowledged last: whoever reads of a block in an event, in the
-//! list or in an answer may rely on it after a crash. What compiles, reads files or waits for a disk
-//! runs on other threads. The gate must never know what a detector looks for.
+//! An order is carried out first and acknowledged last: whoever reads of a block in an event, in
+//! the list or in an answer may rely on it after a crash. What compiles, reads files or waits for a
+//! disk runs on other threads. The gate must never know what a detector looks for.
 
 mod answers;
 mod blocks;
@@ -149,8 +149,8 @@ impl Gate {
 }
 
 impl GateHandle {
-    /// Ends the gate: what the street has said is taken, the journal is flushed, everything is told.
-    /// Call it when the workers have ended.
+    /// Ends the gate: what the street has said is taken, the journal is flushed, everything is
+    /// told. Call it when the workers have ended.
     pub fn stop(&self) {
         let _ = self.shared.messages.send(Message::Stop);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();

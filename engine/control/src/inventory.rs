@@ -1,4 +1,5 @@
-//! The inventory: which address, MAC and VLAN is which machine. A file, read like the configuration.
+//! The inventory: which address, MAC and VLAN is which machine. A file, read like the
+//! configuration.
 //!
 //! It names machines in events and blocks, and a static entry proves a source (product: proof (d)).
 //! It must never know where packets come from.

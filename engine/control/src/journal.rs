@@ -73,7 +73,8 @@ pub struct Journal {
 
 impl Journal {
     /// Opens or makes the journal and reads it. What is found is written to a fresh file at once,
-    /// on the present timeline, so a torn tail is gone. `compact_after` bytes it is compacted again.
+    /// on the present timeline, so a torn tail is gone. `compact_after` bytes it is compacted
+    /// again.
     pub fn open(path: &Path, compact_after: u64, now: &Moment) -> io::Result<(Self, Recovery)> {
         let lock = lock(&path.with_extension("lock"))?;
         let bytes = match std::fs::metadata(path) {

@@ -82,8 +82,8 @@ fn checks(config: &Config) -> Checks {
         .fold(Checks::NONE, |all, (_, check, _)| all.with(check))
 }
 
-/// What is dropped: what no receiver takes and what serves attacks only, and of the things that have
-/// a policy of their own (checksums, overlapping fragments) those whose policy says so.
+/// What is dropped: what no receiver takes and what serves attacks only, and of the things that
+/// have a policy of their own (checksums, overlapping fragments) those whose policy says so.
 fn drop_rejects(built: &Built, config: &Config) -> RejectSet {
     let fragments: RejectSet =
         [Reject::FragmentOverlap, Reject::FragmentTeardrop].into_iter().collect();

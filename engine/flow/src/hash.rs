@@ -2,7 +2,8 @@
 //!
 //! NH of UMAC (RFC 4418, 5.2) over 64-bit words: for keys that the attacker does not know, two
 //! given messages meet with probability 2^-64, whatever they are. It is a handful of
-//! multiplications, a third of what SipHash costs on 48 bytes; SipHash makes the keys from the seed.
+//! multiplications, a third of what SipHash costs on 48 bytes; SipHash makes the keys from the
+//! seed.
 
 use portcullis_types::{Addr, SegmentId, VlanStack};
 use siphasher::sip::SipHasher13;

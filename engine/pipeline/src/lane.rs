@@ -1,8 +1,9 @@
 //! A lane: everything that one worker owns of the street between its ports.
 //!
 //! [`Lane::examine`] carries a burst from bytes to events; [`Lane::detect`] runs the detectors on
-//! what it has gathered; `telling.rs` makes the events and reports; `decide.rs` turns findings into verdicts. The lane must never know
-//! where frames come from, a clock, or who listens at its [`Outlet`].
+//! what it has gathered; `telling.rs` makes the events and reports; `decide.rs` turns findings into
+//! verdicts. The lane must never know where frames come from, a clock, or who listens at its
+//! [`Outlet`].
 
 use crate::burst::{Fate, InHand};
 use crate::counters::LaneCounters;
@@ -77,7 +78,8 @@ impl Lane {
         &mut self.parts
     }
 
-    /// Carries a burst, whose headers have been read, from packets to events, in three passes over its frames.
+    /// Carries a burst, whose headers have been read, from packets to events, in three passes over
+    /// its frames.
     ///
     /// The first drops what is blocked or cannot be read, the second touches the flow table for
     /// all of them so that the cache misses overlap, the third follows the flows.

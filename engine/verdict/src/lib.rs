@@ -1,4 +1,5 @@
-//! Findings to verdicts: classes, ceilings, exclusions, proof of source, protected addresses, breaker.
+//! Findings to verdicts: classes, ceilings, exclusions, proof of source, protected addresses,
+//! breaker.
 //!
 //! ```text
 //!   Finding ─► switches ─► rule exclusions ─► exclusions ─► ceiling ─► who is blocked ─► Verdict

@@ -226,8 +226,8 @@ impl SegmentPolicy {
     }
 }
 
-/// Whose `pass` works: the operator's own rules always (generator 1, sids 1,000,000–1,999,999, which
-/// are set aside for local rules), a vendor's with a grant.
+/// Whose `pass` works: the operator's own rules always (generator 1, sids 1,000,000–1,999,999,
+/// which are set aside for local rules), a vendor's with a grant.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct PassGrants {
     /// Plugins that hold the grant.

@@ -43,7 +43,8 @@ numbers! {
         Packet = 1 "packet",
         /// The first packet of a flow.
         FlowStart = 2 "flow-start",
-        /// The first packet of the other direction: its TCP flags or ICMP type tell open from closed.
+        /// The first packet of the other direction: its TCP flags or ICMP type tell open from
+        /// closed.
         FlowReply = 3 "flow-reply",
         /// The TCP handshake is complete.
         FlowEstablished = 4 "flow-established",

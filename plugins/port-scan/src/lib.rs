@@ -43,8 +43,8 @@ const SCATTERED_UDP: u32 = 82;
 /// belongs to the scan and proves the scanner.
 const SCANNING_MS: u32 = 10_000;
 
-/// How long a source stays proven by an earlier handshake, ms, as policy's recent proof has it: what
-/// was reported meanwhile needs no second report, and would undo an operator's unblocking.
+/// How long a source stays proven by an earlier handshake, ms, as policy's recent proof has it:
+/// what was reported meanwhile needs no second report, and would undo an operator's unblocking.
 const PROVEN_MS: u32 = 300_000;
 
 const ARP_REQUEST: u16 = 1;

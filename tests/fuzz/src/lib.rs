@@ -40,8 +40,8 @@ pub fn exclusions(bytes: &[u8]) {
     }
 }
 
-/// Any history of packets: the table's counts add up, ids go stale when flows end, every end has its
-/// record, and the limits hold. The assertions are in `fuzz_admit` itself.
+/// Any history of packets: the table's counts add up, ids go stale when flows end, every end has
+/// its record, and the limits hold. The assertions are in `fuzz_admit` itself.
 pub fn flow(history: &[u8]) {
     portcullis_flow::fuzz_admit(history);
 }

@@ -115,8 +115,8 @@ const NOT_IN_DATA_PLANE: [(&str, &str); 8] = [
 /// Folders where clocks and the like are somebody's job.
 const EDGES: [&str; 4] = ["/backend", "/tests/", "tests.rs", "_lab.rs"];
 
-/// Where unsafe code may be: rings, kernel map, vector kernels, wasm memory; single system calls that
-/// no crate in use wraps.
+/// Where unsafe code may be: rings, kernel map, vector kernels, wasm memory; single system calls
+/// that no crate in use wraps.
 const UNSAFE_PLACES: [&str; 8] = [
     "engine/control/src/api/peer.rs",
     "engine/capture/",

@@ -5,8 +5,8 @@
 //!                              └──► lent to another worker, comes home by a lane ─────┘
 //! ```
 //!
-//! Every frame is a chunk with exactly one right to it (`umem.rs`): in the pool, with the kernel, or
-//! out as a [`Slot`]. A slot holds the frame's place; turning it back into a chunk consumes it.
+//! Every frame is a chunk with exactly one right to it (`umem.rs`): in the pool, with the kernel,
+//! or out as a [`Slot`]. A slot holds the frame's place; turning it back into a chunk consumes it.
 //!
 //! This module must never know what is in a frame.
 
@@ -157,8 +157,8 @@ enum LentRight {
 impl Drop for LentFrame {
     fn drop(&mut self) {
         let go = |offset: u32| {
-            // SAFETY: justification: a lent frame knows its place only. `lend` consumed the slot that
-            // stood for this chunk, and `adopt` did not take it over.
+            // SAFETY: justification: a lent frame knows its place only. `lend` consumed the slot
+            // that stood for this chunk, and `adopt` did not take it over.
             if let Some(chunk) = unsafe { self.umem.returned(u64::from(offset)) } {
                 self.umem.send_home(chunk);
             }
@@ -194,8 +194,8 @@ impl XdpSource {
     /// Puts a frame's chunks back. The caller has consumed the right to them.
     fn release(&mut self, pieces: &[(u32, u32)]) {
         for &(offset, _) in pieces {
-            // SAFETY: justification: slots and chains know places only. The slot that stood for this
-            // chunk has been consumed by whoever calls, and was the only right to it.
+            // SAFETY: justification: slots and chains know places only. The slot that stood for
+            // this chunk has been consumed by whoever calls, and was the only right to it.
             if let Some(chunk) = unsafe { self.pool.umem().returned(u64::from(offset)) } {
                 self.pool.release(chunk);
             }
@@ -348,8 +348,8 @@ impl FrameSource for XdpSource {
             return chain.map_or(&[], |c| &c.bytes);
         }
         // SAFETY: justification: a slot knows the frame's place only. The slot is the one right to
-        // its chunk; giving it away (forward, discard, lend) needs this source exclusively, which the
-        // result borrows. So nobody writes while the result lives.
+        // its chunk; giving it away (forward, discard, lend) needs this source exclusively, which
+        // the result borrows. So nobody writes while the result lives.
         unsafe { self.pool.umem().read(slot.offset(), slot.len()) }
     }
 

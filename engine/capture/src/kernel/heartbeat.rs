@@ -55,8 +55,8 @@ impl HeartbeatMap {
 
 impl Drop for HeartbeatMap {
     fn drop(&mut self) {
-        // SAFETY: justification: unmapping has no safe form. `new` mapped exactly this, and with the
-        // last `Arc` gone no row is borrowed.
+        // SAFETY: justification: unmapping has no safe form. `new` mapped exactly this, and with
+        // the last `Arc` gone no row is borrowed.
         let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), BYTES) };
     }
 }

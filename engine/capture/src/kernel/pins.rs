@@ -21,8 +21,8 @@ pub(crate) struct Pins {
 }
 
 impl Pins {
-    /// Makes the directory and mounts a bpffs on it where there is none. Not `/sys/fs/bpf`: that one
-    /// is hidden in `ip netns exec` and shared with everybody.
+    /// Makes the directory and mounts a bpffs on it where there is none. Not `/sys/fs/bpf`: that
+    /// one is hidden in `ip netns exec` and shared with everybody.
     pub(crate) fn open(directory: &Path) -> Result<Self, OpenError> {
         let failed = |doing: &str, source: io::Error| OpenError::Kernel {
             what: format!(

@@ -2,8 +2,8 @@
 //! gateways, name servers. Read from `/proc` and `/etc/resolv.conf` of the engine's own namespace.
 //!
 //! A management session is an established TCP connection to a port on which `sshd` listens (22 in
-//! any case), or to the engine's own metrics port. Being connected to anything else protects nobody:
-//! an attacker could have that.
+//! any case), or to the engine's own metrics port. Being connected to anything else protects
+//! nobody: an attacker could have that.
 
 use crate::config::Config;
 use portcullis_types::{Addr, Prefix};

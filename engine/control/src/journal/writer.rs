@@ -62,7 +62,8 @@ struct Submission {
     on_durable: OnDurable,
 }
 
-/// Hands orders to the journal's thread. Dropping it flushes what was submitted and ends the thread.
+/// Hands orders to the journal's thread. Dropping it flushes what was submitted and ends the
+/// thread.
 pub struct JournalWriter {
     queue: Option<Sender<Submission>>,
     counters: Arc<JournalCounters>,

@@ -28,8 +28,8 @@ struct Value(KernelBlock);
 // SAFETY: `KernelKey` is `repr(C)` of integers and byte arrays, 24 bytes without padding (asserted
 // in `types`), and any bit pattern is a valid one.
 unsafe impl aya::Pod for Key {}
-// SAFETY: `KernelBlock` is `repr(C)` of three `u64`, 24 bytes without padding (asserted in `types`),
-// and any bit pattern is a valid one.
+// SAFETY: `KernelBlock` is `repr(C)` of three `u64`, 24 bytes without padding (asserted in
+// `types`), and any bit pattern is a valid one.
 unsafe impl aya::Pod for Value {}
 
 /// Why the map cannot be used.
@@ -66,8 +66,8 @@ impl XdpMap {
         Ok(XdpMap { map, mine, gone, counters: EnforcerCounters::default() })
     }
 
-    /// Brings a map that outlived its engine in step: what it holds beyond `orders` is removed, what
-    /// is missing or ends at another time is written. Blocks that are in both hold throughout.
+    /// Brings a map that outlived its engine in step: what it holds beyond `orders` is removed,
+    /// what is missing or ends at another time is written. Blocks that are in both hold throughout.
     pub fn resync(&mut self, orders: impl Iterator<Item = TableOrder>) {
         let mut wanted = HashMap::new();
         for order in orders {

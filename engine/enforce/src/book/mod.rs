@@ -128,9 +128,9 @@ impl Book {
         }
     }
 
-    /// Carries out an order: a new block, or a later end for one that is there. `order.since` is the
-    /// present moment. `spares` says which networks must never be blocked whole (they hold protected
-    /// or inside addresses). A refusal is also an event.
+    /// Carries out an order: a new block, or a later end for one that is there. `order.since` is
+    /// the present moment. `spares` says which networks must never be blocked whole (they hold
+    /// protected or inside addresses). A refusal is also an event.
     pub fn block(
         &mut self,
         order: BlockOrder,

@@ -1,5 +1,5 @@
-//! TCP: a reset to each end, with numbers that the end accepts (RFC 9293, 3.10.7; RFC 5961, 3.2: the
-//! sequence number must be exactly the next one expected).
+//! TCP: a reset to each end, with numbers that the end accepts (RFC 9293, 3.10.7; RFC 5961, 3.2:
+//! the sequence number must be exactly the next one expected).
 
 use super::{Toward, Unanswered, answerable, ip_header, link, pad, put};
 use portcullis_wire::{Packet, TcpFlags, checksum, protocol};

@@ -180,7 +180,8 @@ fn without_a_link_header() {
 }
 
 proptest! {
-    /// Whatever the frame and whatever the packet says of it: no panic, and what comes out is right.
+    /// Whatever the frame and whatever the packet says of it: no panic, and what comes out is
+    /// right.
     #[test]
     fn any_frame_any_packet(frame: Vec<u8>, other: Vec<u8>, raw: bool) {
         let link = if raw { LinkType::RawIp } else { LinkType::Ethernet };

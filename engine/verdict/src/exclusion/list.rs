@@ -188,8 +188,8 @@ impl Exclusions {
         &self.texts
     }
 
-    /// Whether any row can leave a flow unread. Where not, [`Exclusions::leaves_unread`] need not be
-    /// asked.
+    /// Whether any row can leave a flow unread. Where not, [`Exclusions::leaves_unread`] need not
+    /// be asked.
     #[inline]
     pub fn may_leave_unread(&self) -> bool {
         !self.unread.rows.is_empty()

@@ -6,8 +6,8 @@
 //!          [expires MOMENT | expires in DURATION] [owner WORDS] [comment WORDS]
 //! ```
 //!
-//! This file has the nouns and their canonical text; `parse` reads it, `list` matches, `cover` finds
-//! rows that can never match.
+//! This file has the nouns and their canonical text; `parse` reads it, `list` matches, `cover`
+//! finds rows that can never match.
 
 mod cover;
 mod list;

@@ -1,7 +1,7 @@
 //! Frames in several pieces: jumbo frames that one chunk does not hold.
 //!
-//! The bytes are copied together for whoever reads them, and the pieces stay as they are for whoever
-//! sends them: forwarding a jumbo frame copies nothing. Ordinary frames never come here.
+//! The bytes are copied together for whoever reads them, and the pieces stay as they are for
+//! whoever sends them: forwarding a jumbo frame copies nothing. Ordinary frames never come here.
 
 /// Pieces of one frame at most: the kernel's `MAX_SKB_FRAGS` and the head.
 pub(super) const PIECES_MAX: usize = 18;

@@ -30,8 +30,8 @@ struct Ring<T> {
     size: u32,
 }
 
-// SAFETY: justification: a socket moves to its worker's thread. The ring is reached through one owner
-// in this process; what it shares is with the kernel, by the protocol above.
+// SAFETY: justification: a socket moves to its worker's thread. The ring is reached through one
+// owner in this process; what it shares is with the kernel, by the protocol above.
 unsafe impl<T: Copy + Send> Send for Ring<T> {}
 
 impl<T: Copy> Ring<T> {
@@ -82,8 +82,8 @@ impl<T: Copy> Ring<T> {
     }
 
     fn producer(&self) -> &AtomicU32 {
-        // SAFETY: justification: a mapping is known by its address only. It lives as long as `self`,
-        // is aligned and is only ever accessed atomically.
+        // SAFETY: justification: a mapping is known by its address only. It lives as long as
+        // `self`, is aligned and is only ever accessed atomically.
         unsafe { self.producer.as_ref() }
     }
 

@@ -124,8 +124,8 @@ pub struct Opened {
 /// Attaches the program to the ports and opens a socket on each of their queues.
 ///
 /// All sockets share one memory, so a frame goes from port to port without being copied in user
-/// space. Queue q of each port is served by worker q modulo `workers`. Call it in the ports' network
-/// namespace.
+/// space. Queue q of each port is served by worker q modulo `workers`. Call it in the ports'
+/// network namespace.
 ///
 /// # Errors
 /// A number in the plan cannot be used, or no mode of the order works; the message names each.

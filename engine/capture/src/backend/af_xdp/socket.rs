@@ -76,8 +76,8 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Makes a socket with rings of `ring_size` entries and shares `umem` with the kernel. It is not
-    /// bound: frames for the fill ring come first.
+    /// Makes a socket with rings of `ring_size` entries and shares `umem` with the kernel. It is
+    /// not bound: frames for the fill ring come first.
     pub(super) fn create(
         umem: &Umem,
         port: &PortFacts,
@@ -200,8 +200,8 @@ impl Socket {
     pub(super) fn reap(&mut self, pool: &mut Pool) {
         let mut reaped = 0;
         while let Some(address) = self.completion.take() {
-            // SAFETY: justification: the ring speaks in addresses. A completion is the kernel's word
-            // that this chunk, which we gave it for transmission, is ours again.
+            // SAFETY: justification: the ring speaks in addresses. A completion is the kernel's
+            // word that this chunk, which we gave it for transmission, is ours again.
             if let Some(chunk) = unsafe { pool.umem().returned(address) } {
                 pool.release(chunk);
             }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! A [`Chunk`] is the right to read and write one chunk. It is neither `Clone` nor `Copy`; the only
-//! ways to have one are [`Umem::carve`], once for each chunk, and [`Umem::returned`], for a chunk that
-//! the kernel has given back. Giving a chunk to the kernel consumes the right.
+//! ways to have one are [`Umem::carve`], once for each chunk, and [`Umem::returned`], for a chunk
+//! that the kernel has given back. Giving a chunk to the kernel consumes the right.
 
 #![allow(unsafe_code, reason = "memory that the kernel writes into: the AF_XDP rings")]
 
@@ -120,19 +120,21 @@ impl Umem {
     /// The bytes of a frame; empty where the range is not within the memory.
     ///
     /// # Safety
-    /// While the result lives, somebody holds the right to the chunk of this range and neither gives
-    /// it away nor writes.
+    /// While the result lives, somebody holds the right to the chunk of this range and neither
+    /// gives it away nor writes.
     pub(super) unsafe fn read(&self, offset: u32, len: u32) -> &[u8] {
         let (offset, len) = (offset as usize, len as usize);
         if offset.checked_add(len).is_none_or(|end| end > self.bytes) {
             return &[];
         }
-        // SAFETY: justification: a mapping is known by its address only. The range is within it, the
-        // memory is initialised (anonymous mappings are zeros), and the caller vouches for the right.
+        // SAFETY: justification: a mapping is known by its address only. The range is within it,
+        // the memory is initialised (anonymous mappings are zeros), and the caller vouches for the
+        // right.
         unsafe { std::slice::from_raw_parts(self.start.add(offset).as_ptr(), len) }
     }
 
-    /// Copies `frame` into a chunk, behind the headroom; its offset, or `None` where it is too long.
+    /// Copies `frame` into a chunk, behind the headroom; its offset, or `None` where it is too
+    /// long.
     pub(super) fn write(&self, chunk: &mut Chunk, frame: &[u8]) -> Option<u32> {
         if frame.len() > self.frame_max() as usize {
             return None;
@@ -168,8 +170,8 @@ impl Umem {
 impl Drop for Umem {
     fn drop(&mut self) {
         // SAFETY: justification: unmapping has no safe form. `carve` mapped exactly this; with the
-        // last owner gone nothing borrows from it, and the kernel holds its pages itself for as long
-        // as a socket needs them.
+        // last owner gone nothing borrows from it, and the kernel holds its pages itself for as
+        // long as a socket needs them.
         let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }

@@ -1,4 +1,5 @@
-//! Orders reach everybody who carries them out; operators get what they ask for or are told why not.
+//! Orders reach everybody who carries them out; operators get what they ask for or are told why
+//! not.
 
 use super::*;
 use crate::api::RefusalKind;
