@@ -21,5 +21,5 @@ pub fn owner(key: &HashKey, segment: SegmentId, packet: Option<&Packet>, lanes: 
     let Some(packet) = packet.filter(|p| lanes > 1 && p.kind == PacketKind::Ip) else { return 0 };
     let hash = portcullis_flow::lane_of(key, segment, packet);
     // The upper half, scaled: no division, and no bits that a table within the lane uses.
-    usize::try_from((hash >> 32) * lanes as u64 >> 32).unwrap_or(0)
+    usize::try_from(((hash >> 32) * lanes as u64) >> 32).unwrap_or(0)
 }

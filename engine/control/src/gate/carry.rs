@@ -71,7 +71,7 @@ impl Carriers {
 
     /// The kernel maps' part: what traffic meets first. What a map cannot carry holds in the
     /// workers' tables all the same.
-    pub(super) fn to_kernels(&mut self, order: &TableOrder) {
+    pub(super) fn carry_into_kernels(&mut self, order: &TableOrder) {
         for kernel in &mut self.kernels {
             if let Outcome::Failed(error) = kernel.apply(order) {
                 tracing::warn!(table = kernel.name(), error, "a block holds in the workers only");

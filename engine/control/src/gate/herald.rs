@@ -9,6 +9,7 @@ pub trait Herald: Send {
     ///
     /// # Errors
     /// The fact, untouched.
+    #[allow(clippy::result_large_err, reason = "the fact itself is given back, to be told again")]
     fn tell(&mut self, fact: Fact) -> Result<(), Fact>;
 
     /// From now on with these names and settings.
@@ -33,6 +34,7 @@ impl Herald for Silent {
 }
 
 impl Herald for EveWriter {
+    #[allow(clippy::result_large_err, reason = "the fact itself is given back, to be told again")]
     fn tell(&mut self, fact: Fact) -> Result<(), Fact> {
         self.facts().try_send(fact).map_err(crossbeam::channel::TrySendError::into_inner)
     }

@@ -292,7 +292,7 @@ impl Keeper {
     pub(super) fn settle(&mut self, answer: Option<Answer>, more: Vec<(Order, Option<Fact>)>) {
         let outbox = std::mem::take(&mut self.outbox);
         for order in &outbox.orders {
-            self.carriers.to_kernels(order);
+            self.carriers.carry_into_kernels(order);
         }
         if let Some(ordered) = self.ordered.take() {
             self.block_delay.observe(self.now().since(ordered));
@@ -374,7 +374,7 @@ impl Keeper {
         let segment = segment.and_then(|id| loaded.config.segments.get(usize::from(id.0)));
         let Some(segment) = segment else { return };
         let port = segment.ports.name(side).unwrap_or("unknown");
-        tracing::error!(segment = segment.name, port, "a port is gone; its segment has stopped");
+        tracing::error!(segment = segment.name, port, "a port is gone; its segment has stopped: restart the engine when the port is back");
         self.gone.insert((segment.id, port.to_owned()));
     }
 
