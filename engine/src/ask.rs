@@ -78,12 +78,21 @@ pub(crate) fn explain(cli: &Cli, asked: &ExplainArgs, out: &mut impl Write) -> R
         Output::Table => write!(out, "{explanation}")?,
         Output::Json => {
             let lines: Vec<String> = explanation.to_string().lines().map(str::to_owned).collect();
-            let answers: Vec<_> = explanation.answers.iter().map(|a| serde_json::json!({
-                "class": match a.class { Class::Attack => "attack", Class::Suspicious => "suspicious" },
-                "action": format!("{:?}", a.action),
-                "by": a.by.to_string(),
-                "why": a.why,
-            })).collect();
+            let answers: Vec<_> = explanation
+                .answers
+                .iter()
+                .map(|a| {
+                    serde_json::json!({
+                        "class": match a.class {
+                            Class::Attack => "attack",
+                            Class::Suspicious => "suspicious",
+                        },
+                        "action": format!("{:?}", a.action),
+                        "by": a.by.to_string(),
+                        "why": a.why,
+                    })
+                })
+                .collect();
             let told = serde_json::json!({ "answers": answers, "explanation": lines });
             serde_json::to_writer_pretty(&mut *out, &told)?;
             writeln!(out)?;

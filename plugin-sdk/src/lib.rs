@@ -69,12 +69,12 @@
 //! | `abi` | – | 1 |
 //! | `classes` | – | `"attack"`, `"suspicious"`, or both |
 //! | `scope` | – | `"flow"` or `"host"` |
-//! | `shard` | `"none"` | host scope: `"source"` or `"target"` (client or server address) or `"none"` |
+//! | `shard` | `"none"` | host scope: `"source"`, `"target"` (client, server address) or `"none"` |
 //! | `events` | – | names of [`EventKind`]: `"packet"`, `"flow-start"`, `"flow-reply"`, … |
-//! | `protocols` | all | `"tcp"`, `"udp"`, `"icmp"`, `"icmpv6"`, `"arp"` (0), or numbers; narrows packets and what happens to flows, not anomalies |
-//! | `packet_protocols` | as `protocols` | the same for `"packet"` alone, e.g. `["arp"]` beside flows of TCP |
-//! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP and SCTP only; not for anomalies |
-//! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"`; from any protocol and port |
+//! | `protocols` | all | `"tcp"`, `"udp"`, `"icmp"`, `"icmpv6"`, `"arp"` (0), or numbers |
+//! | `packet_protocols` | as `protocols` | for `"packet"` alone: `["arp"]` beside flows of TCP |
+//! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP, SCTP; not for anomalies |
+//! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"`; any protocol, port |
 //! | `snap` | 0 | bytes of payload wanted with a packet, at most 65,535 |
 //! | `memory_mib` | 16 | more needs a grant |
 //! | `fuel` | 100,000 | units for one event (about 10–30 µs) |
@@ -85,7 +85,14 @@
 //! | `metrics` | none | names of the metrics, by index |
 //! | `max_action` | `"report"` | the most that any rule asks for |
 //! | `gid`, `sids` | – | generator and `[first, last]` rule |
-//! | `[[rule]]` | – | `sid`, `rev`, `message`, `class`, `category`, `severity`, `confidence`, `action`, `offender`, `target` (`"nobody"`, `"client"`, `"server"`, `"source"`, `"destination"`, `"given"`, `"given-mac"`), and, if wanted, `reach` (`"flow"`), `attack = ["T1046"]`, `references` |
+//! | `[[rule]]` | – | what one rule says; see below |
+//!
+//! `protocols` narrows packets and what happens to flows, not anomalies.
+//!
+//! A `[[rule]]` has `sid`, `rev`, `message`, `class`, `category`, `severity`, `confidence`,
+//! `action`, `offender` and `target` (`"nobody"`, `"client"`, `"server"`, `"source"`,
+//! `"destination"`, `"given"`, `"given-mac"`), and, if wanted, `reach` (`"flow"`),
+//! `attack = ["T1046"]` and `references`.
 //!
 //! # What a detector must know
 //!

@@ -88,8 +88,8 @@ impl Stage {
         format!(
             "The street stays. As root:\n\
              \x20 ip netns exec {attacker} nmap -n -Pn {SERVER}          attack again\n\
-             \x20 ip netns exec {attacker} curl http://{SERVER}/         are we blocked?\n\
-             \x20 ip netns exec {honest} curl http://{SERVER}/         the same address in VLAN 20\n\
+             \x20 ip netns exec {attacker} curl http://{SERVER}/     are we blocked?\n\
+             \x20 ip netns exec {honest} curl http://{SERVER}/     the same address in VLAN 20\n\
              \x20 {ask}\n\
              \x20 tail -f {} | jq .\n\
              \x20 scripts/demo --clean                                 take it all away",

@@ -206,7 +206,9 @@ mod tests {
     proptest! {
         /// Few distinct tags, so that probe runs are long, wrap around and are broken up.
         #[test]
-        fn index_is_a_map(steps in prop::collection::vec((0u64..24, 0u32..16, any::<bool>()), 1..400)) {
+        fn index_is_a_map(
+            steps in prop::collection::vec((0u64..24, 0u32..16, any::<bool>()), 1..400)
+        ) {
             let mut index = Index::new(16);
             let mut model: HashMap<u32, u64> = HashMap::new();
             for (hash, slot, add) in steps {

@@ -79,7 +79,7 @@ pub(crate) struct CheckArgs {
 Examples:
   portcullis explain --source 192.0.2.7 --vlan 10
   portcullis explain --source 192.0.2.7 --segment dmz --rule 1:2010935:3
-  portcullis explain --source 192.0.2.7 --running       asks the engine: run-time exclusions count")]
+  portcullis explain --source 192.0.2.7 --running   asks the engine: run-time exclusions count")]
 pub(crate) struct ExplainArgs {
     /// The address that is asked about.
     #[arg(long, value_name = "IP")]

@@ -68,7 +68,8 @@ pub enum Nature {
 }
 
 macro_rules! rejects {
-    ($($(#[doc = $doc:literal])+ $variant:ident $name:literal $layer:ident $nature:ident $event:literal;)+) => {
+    ($($(#[doc = $doc:literal])+
+       $variant:ident $name:literal $layer:ident $nature:ident $event:literal;)+) => {
         /// What is wrong or odd with a frame's headers. Alphabetical; fewer than 128.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[repr(u8)]

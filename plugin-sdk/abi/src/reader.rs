@@ -271,14 +271,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(mut bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+        fn any_bytes_are_read_or_refused(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..600)
+        ) {
             if let Ok(reader) = BatchReader::new(&bytes) { read_all(&reader); }
             if let Ok((reader, _, _)) = BatchReader::split(&mut bytes) { read_all(&reader); }
         }
 
         #[test]
         fn a_spoilt_header_is_read_or_refused(
-            spoils in proptest::collection::vec((6usize..128, prop_oneof![any::<u8>(), Just(0xff)]), 1..12)
+            spoils in proptest::collection::vec(
+                (6usize..128, prop_oneof![any::<u8>(), Just(0xff)]),
+                1..12,
+            )
         ) {
             let mut arena = sane();
             for (at, byte) in spoils { arena[at] = byte; }

@@ -18,7 +18,7 @@ const ARP_GRACE_MS: u32 = 900;
 /// | `sources` | 4096 | sources followed at once, 256 to 6144 (1.7 KiB each) |
 /// | `window_fast_ms`, `window_ms`, `window_slow_ms` | 10000, 60000, 600000 | the three windows |
 /// | `grace_ms` | 1500 | after this time without an answer a probe has failed |
-/// | `ports` | 15 | failed ports of one host within the fast window; 4/3 and 2 times as many in the others |
+/// | `ports` | 15 | failed ports of a host in the fast window; in the others 4/3 and 2 times |
 /// | `hosts` | 20 | failed hosts on one port, likewise |
 /// | `sweep` | 25 | hosts that do not answer a ping, likewise |
 /// | `sweep_arp` | 60 | addresses that do not answer an ARP request, likewise |

@@ -81,8 +81,9 @@ fn the_shipped_file_documents_every_key() {
 fn every_mistake_is_named_with_its_place_and_remedy() {
     let e = parse(
         "[engine]\nwokers = 2\nmemory = 512\nburst = 0\n\n[[segment]]\nname = \"a b\"\n\
-         ports = [\"x\", \"x\"]\ninside = \"y\"\nmode = \"prevnt\"\n\n[attacks]\nblock_for = \"1\"\n\
-         rule_exclusions = [\"1:2\", \"x\"]\n[blocks]\nprotected = [\"10.0.0.1/8\"]\n",
+         ports = [\"x\", \"x\"]\ninside = \"y\"\nmode = \"prevnt\"\n\n[attacks]\n\
+         block_for = \"1\"\nrule_exclusions = [\"1:2\", \"x\"]\n\
+         [blocks]\nprotected = [\"10.0.0.1/8\"]\n",
     )
     .unwrap_err();
     let found: Vec<(usize, usize, &str)> =

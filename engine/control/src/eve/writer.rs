@@ -1,8 +1,8 @@
 //! The thread that owns the events' file.
 //!
 //! ```text
-//!   workers ── try_send ──► reports, bounded: a full queue loses them, counted by the sender ─┐
-//!   book, exclusions, plugins ── send ──► facts, bounded: a full queue makes the sender wait ─┴► file
+//!   workers ── try_send ──► reports, bounded: a full queue loses them, the sender counts ─┐
+//!   book, exclusions, plugins ── send ──► facts, bounded: a full queue makes it wait ─┴► file
 //! ```
 //!
 //! A disk that fails is tried again for ever: what was taken stays, facts are taken until their

@@ -284,7 +284,8 @@ proptest! {
     #[test]
     fn tables_and_journal_agree_with_the_book(steps in prop::collection::vec(any_step(), 0..150)) {
         let escalation = Escalation { factors: vec![1, 2, 3], memory: Duration::from_secs(20) };
-        let config = BookConfig { capacity: 10, graces: 4, raise_at: 3, escalation, ..Default::default() };
+        let config =
+            BookConfig { capacity: 10, graces: 4, raise_at: 3, escalation, ..Default::default() };
         let (mut book, mut now) = (Book::new(config.clone()), 0);
         let mut table = WorkerTable::new(config.capacity, config.graces, 7);
         let mut replayed = Book::new(config.clone());
@@ -303,8 +304,10 @@ proptest! {
                 for h in 0..12 {
                     for v6 in 0..2 {
                         let from = whence(&host(h, v6));
-                        prop_assert_eq!(table.check(&from, moment).is_some(), book.stops(&from, moment));
-                        prop_assert_eq!(table.graced(&from, moment), book.graced(&from, moment));
+                        let stops = table.check(&from, moment).is_some();
+                        prop_assert_eq!(stops, book.stops(&from, moment));
+                        let graced = table.graced(&from, moment);
+                        prop_assert_eq!(graced, book.graced(&from, moment));
                     }
                 }
             }
@@ -314,7 +317,8 @@ proptest! {
         book.snapshot().into_iter().for_each(|e| restored.restore(e));
         prop_assert_eq!(restored.snapshot(), book.snapshot());
         prop_assert!(restored.orders().eq(book.orders()));
-        let ids: std::collections::HashSet<_> = book.list(&BlockFilter::default()).map(|b| b.id).collect();
+        let ids: std::collections::HashSet<_> =
+            book.list(&BlockFilter::default()).map(|b| b.id).collect();
         prop_assert_eq!(ids.len(), book.len());
     }
 }

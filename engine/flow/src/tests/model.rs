@@ -22,7 +22,10 @@ proptest! {
     /// With room for all, flows, directions, counts and ends are the model's to the packet.
     #[test]
     fn agrees_with_a_map(
-        steps in prop::collection::vec(((0u32..6, 0u16..3), (0u32..6, 0u16..3), 0u64..40, 0usize..3), 1..300)
+        steps in prop::collection::vec(
+            ((0u32..6, 0u16..3), (0u32..6, 0u16..3), 0u64..40, 0usize..3),
+            1..300,
+        )
     ) {
         let mut street = Street::new(config(400));
         let mut model: HashMap<Ends, Known> = HashMap::new();
@@ -77,14 +80,17 @@ proptest! {
         let mut table = FlowTable::new(config(16));
         let there = Packet {
             kind: PacketKind::Ip, ip_version: 6, protocol, src: Addr::v6(a), dst: Addr::v6(b),
-            src_port: ports.0, dst_port: ports.1, tcp: Tcp { flags: TcpFlags(SYN), ..Tcp::default() },
+            src_port: ports.0, dst_port: ports.1,
+            tcp: Tcp { flags: TcpFlags(SYN), ..Tcp::default() },
             ..Packet::default()
         };
         let back = Packet {
             src: there.dst, dst: there.src, src_port: ports.1, dst_port: ports.0,
             tcp: Tcp { flags: TcpFlags(SYN | ACK), ..Tcp::default() }, ..there
         };
-        let mut admit = |p: &Packet| flow_of(table.admit(SegmentId(0), PortSide::A, p, 1, at(0), |_, _| (true, false)));
+        let mut admit = |p: &Packet| {
+            flow_of(table.admit(SegmentId(0), PortSide::A, p, 1, at(0), |_, _| (true, false)))
+        };
         let (one, way, _) = admit(&there);
         prop_assert_eq!(way, Direction::ToServer);
         let (two, way, _) = admit(&back);

@@ -267,7 +267,8 @@ prop_compose! {
         if row.protocol.is_some_and(|p| !p.has_ports()) {
             row.ports = None;
         }
-        if let (Some((a, _)), Some(Some((b, _)))) = (row.source.ends(), row.destination.map(|d| d.ends()))
+        let destination = row.destination.map(|d| d.ends());
+        if let (Some((a, _)), Some(Some((b, _)))) = (row.source.ends(), destination)
             && a.is_v4() != b.is_v4()
         {
             row.destination = None;
@@ -316,8 +317,9 @@ proptest! {
 
     #[test]
     fn no_row_of_known_words_panics(words in prop::collection::vec(prop::sample::select(vec![
-        "any", "10.0.0.0/8", "vlan", "10", "0", "4095", "novlan", "to", "port", "rule", "1:5", "for",
-        "expires", "in", "2h", "owner", "\"", "\\", "ignore", "terminate-and-block", "-", "::1-::2",
+        "any", "10.0.0.0/8", "vlan", "10", "0", "4095", "novlan", "to", "port", "rule", "1:5",
+        "for", "expires", "in", "2h", "owner", "\"", "\\", "ignore", "terminate-and-block", "-",
+        "::1-::2",
     ]), 0..12)) {
         if let Ok(row) = Exclusion::parse(&words.join(" ")) {
             prop_assert_eq!(Exclusion::parse(&row.to_string()), Ok(row));

@@ -98,11 +98,9 @@ fn bare_order<T: Serialize + Send + 'static>(
     + Sync
     + 'static,
 ) -> Methods {
-    post(
-        move |State(shared): State<Arc<Shared>>, ConnectInfo(from): ConnectInfo<Connection>| async move {
-            perform(&shared, move |o| work(o, &from.peer)).await.map(Json)
-        },
-    )
+    post(move |State(shared): State<Arc<Shared>>, from: ConnectInfo<Connection>| async move {
+        perform(&shared, move |o| work(o, &from.0.peer)).await.map(Json)
+    })
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Result<Response, Failure> {
