@@ -374,7 +374,11 @@ impl Keeper {
         let segment = segment.and_then(|id| loaded.config.segments.get(usize::from(id.0)));
         let Some(segment) = segment else { return };
         let port = segment.ports.name(side).unwrap_or("unknown");
-        tracing::error!(segment = segment.name, port, "a port is gone; its segment has stopped: restart the engine when the port is back");
+        tracing::error!(
+            segment = segment.name,
+            port,
+            "a port is gone; its segment has stopped: restart the engine when the port is back"
+        );
         self.gone.insert((segment.id, port.to_owned()));
     }
 
