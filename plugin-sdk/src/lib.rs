@@ -123,7 +123,9 @@ pub use hash::{HashMap, HashSet, Keyed};
 pub use view::EventView;
 
 pub use portcullis_plugin_abi as abi;
-pub use portcullis_plugin_abi::{BufferKind, Direction, DoneScope, EventKind, code, tcp};
+pub use portcullis_plugin_abi::{
+    Direction, DoneScope, EventKind, application, buffer_kind, code, tcp,
+};
 
 /// How far an action goes; a rule's own action in the manifest is its ceiling.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

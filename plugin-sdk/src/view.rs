@@ -2,8 +2,8 @@
 
 use crate::Addr;
 use crate::abi::{
-    BatchReader, Buffer, BufferKind, Direction, Event, EventKind, FLOW_CLIENT_INSIDE,
-    FLOW_SERVER_INSIDE, FlowRec, Hit,
+    BatchReader, Buffer, Direction, Event, EventKind, FLOW_CLIENT_INSIDE, FLOW_SERVER_INSIDE,
+    FlowRec, Hit, buffer_kind,
 };
 
 /// One event with its flow and its bytes.
@@ -136,12 +136,12 @@ impl<'a> EventView<'a> {
     /// The bytes behind the transport header, up to the snap length.
     #[inline]
     pub fn payload(&self) -> &'a [u8] {
-        self.buffer(BufferKind::Payload).map_or(&[], |(_, bytes)| bytes)
+        self.buffer(buffer_kind::PAYLOAD).map_or(&[], |(_, bytes)| bytes)
     }
 
     /// The event's first buffer of a kind, with its bytes.
-    pub fn buffer(&self, kind: BufferKind) -> Option<(Buffer, &'a [u8])> {
-        self.buffers().find(|(b, _)| b.kind == u16::from(kind.number()))
+    pub fn buffer(&self, kind: u16) -> Option<(Buffer, &'a [u8])> {
+        self.buffers().find(|(b, _)| b.kind == kind)
     }
 
     /// The event's buffers with their bytes.

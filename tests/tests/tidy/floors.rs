@@ -17,9 +17,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("plugin-sdk", &["plugin-abi"]),
     ("engine/capture", &["types"]),
     ("engine/flow", &["types", "wire"]),
-    ("engine/decode", &["types", "wire"]),
-    ("engine/matcher", &["types", "rules-form"]),
-    ("engine/detect", &["types", "wire", "plugin-abi"]),
+    ("engine/decode", &["types", "wire", "plugin-abi"]),
+    ("engine/matcher", &["types", "rules-form", "plugin-abi"]),
+    ("engine/detect", &["types", "wire", "plugin-abi", "rules-form"]),
     ("engine/verdict", &["types", "wire"]),
     ("engine/enforce", &["types", "wire"]),
     (
@@ -37,7 +37,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "plugin-abi",
         ],
     ),
-    ("rules-db", &["types", "rules-form"]),
+    ("rules-db", &["types", "rules-form", "plugin-abi"]),
     (
         "engine/control",
         &[

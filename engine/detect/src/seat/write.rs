@@ -4,7 +4,7 @@ use super::{Offer, Offered, Recent, Seat, Shown};
 use crate::limits::HostLimits;
 use crate::places::STRIDES;
 use crate::slots::FlowRef;
-use portcullis_plugin_abi::{Buffer, BufferKind, Event, EventKind, FlowRec, NONE, write_record};
+use portcullis_plugin_abi::{Buffer, Event, EventKind, FlowRec, NONE, buffer_kind, write_record};
 use portcullis_types::Tick;
 
 impl Seat {
@@ -70,7 +70,7 @@ impl Seat {
             let cut = shown.len() < offer.payload.len();
             let buffer = Buffer {
                 handle: self.buffers,
-                kind: u16::from(BufferKind::Payload.number()),
+                kind: buffer_kind::PAYLOAD,
                 flags: if cut { Buffer::TRUNCATED } else { Buffer::COMPLETE },
                 data_at: at,
                 data_len: len,

@@ -1,0 +1,1 @@
+//! Streams and datagrams into events.

@@ -1,0 +1,1 @@
+//! One native matcher for the literals and regexes of all plugins.

@@ -1,0 +1,1 @@
+//! Suricata rules, evaluated in the sandbox.

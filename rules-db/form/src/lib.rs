@@ -1,0 +1,1 @@
+//! The compiled form of a rule set: layout and total reader.
