@@ -132,12 +132,11 @@ impl Stage {
     fn scan(&self, story: &mut Story, engine: &Engine<'_>) {
         story.chapter("A real nmap scan from VLAN 10");
         let began = Instant::now();
-        let scan = traffic::nmap(self.lab.host("attacker"), "-sS", "1-1000", &SERVER.to_string());
-        story.show(&format!("$ {}", scan.line));
-        for line in scan.stdout.lines().filter(|l| l.contains("/tcp") || l.contains("Not shown")) {
-            story.show(line);
-        }
+        let attacker = self.lab.host("attacker");
+        let scan = traffic::Scan::start(&self.lab, attacker, "-sS", "1-1000", &SERVER.to_string());
+        story.show(&format!("$ {}", scan.line()));
         let block = await_block(engine);
+        drop(scan);
         story.claim(
             &format!("detected and blocked within {:.1?}", began.elapsed()),
             block.is_some(),

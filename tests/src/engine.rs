@@ -246,7 +246,7 @@ impl<'lab> Engine<'lab> {
     /// Waits for a block; panics with the list where none comes.
     pub fn await_block(&self, source: IpAddr, place: Place) -> Block {
         let mut found = None;
-        command::wait_until(Duration::from_secs(5), || {
+        command::wait_until(Duration::from_secs(20), || {
             found = self.blocks().into_iter().find(|block| block.is(source, place));
             found.is_some()
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::command::Finished;
+use crate::command::{Finished, Running};
 use crate::lab::{DEVICE, Host, Lab, Side, WIRE};
 use crate::service;
 
@@ -76,17 +76,50 @@ pub fn arp_answers(host: &Host, target: IpAddr) -> bool {
         .succeeded()
 }
 
-/// An nmap run: `kind` is its scan option (`-sS`, `-sT`, `-sF`, …), `ports` as nmap writes
-/// them; the targets are of one family.
-#[must_use]
-pub fn nmap(host: &Host, kind: &str, ports: &str, targets: &str) -> Finished {
+/// The words of an nmap run: `kind` is its scan option (`-sS`, `-sT`, `-sF`, …), `ports` as nmap
+/// writes them; the targets are of one family.
+fn nmap_words<'a>(kind: &'a str, ports: &'a str, targets: &'a str) -> Vec<&'a str> {
     let mut words = vec!["nmap", "-n", "-Pn", "-T4", "--max-retries", "1", "--host-timeout", "40s"];
     words.extend([kind, "-p", ports]);
     if targets.contains(':') {
         words.push("-6");
     }
     words.extend(targets.split_whitespace());
-    host.run(&words, TOOL_LIMIT)
+    words
+}
+
+/// An nmap run to its end.
+#[must_use]
+pub fn nmap(host: &Host, kind: &str, ports: &str, targets: &str) -> Finished {
+    host.run(&nmap_words(kind, ports, targets), TOOL_LIMIT)
+}
+
+/// An nmap run that goes on in the background until this is dropped: a scanner that is blocked
+/// keeps trying long after there is anything to see.
+#[derive(Debug)]
+pub struct Scan {
+    running: Running,
+}
+
+impl Scan {
+    /// Starts nmap; see [`nmap`] for the arguments.
+    #[must_use]
+    pub fn start(lab: &Lab, host: &Host, kind: &str, ports: &str, targets: &str) -> Scan {
+        let log = lab.folder().join("nmap.log");
+        Scan { running: host.namespace.start(&nmap_words(kind, ports, targets), &log) }
+    }
+
+    /// The command line.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        self.running.line()
+    }
+}
+
+impl Drop for Scan {
+    fn drop(&mut self) {
+        self.running.kill();
+    }
 }
 
 /// A host sweep by nmap: ICMP echo, no ports.

@@ -7,13 +7,17 @@ use std::path::PathBuf;
 use portcullis_capture::backend::pcap::{CaptureEnd, PcapSource};
 use portcullis_capture::{FrameSource, OpenError, Received};
 
-/// The corpus: `PORTCULLIS_CORPUS`, or `shared/corpus` in a folder above this one.
+/// The corpus: the folder that `PORTCULLIS_CORPUS` names, or `shared/corpus` in a folder above this
+/// one; `required` means the latter, and that it must be there.
 fn corpus() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("PORTCULLIS_CORPUS") {
-        return Some(PathBuf::from(named));
+    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
+    if !setting.is_empty() && setting != "required" {
+        return Some(PathBuf::from(setting));
     }
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().map(|above| above.join("shared/corpus")).find(|path| path.is_dir())
+    let found = here.ancestors().map(|above| above.join("shared/corpus")).find(|p| p.is_dir());
+    assert!(found.is_some() || setting != "required", "no shared/corpus above {}", here.display());
+    found
 }
 
 #[test]
