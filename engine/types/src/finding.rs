@@ -236,6 +236,12 @@ pub struct RuleMeta {
     pub attack: Vec<String>,
     /// CVE ids and addresses of documents.
     pub references: Vec<String>,
+    /// The rule language's classtype, e.g. `trojan-activity`; empty where it has none.
+    pub classtype: String,
+    /// The rule language's priority, 1 the gravest; 0 where it has none.
+    pub priority: u8,
+    /// The rule language's metadata in its order, keys and values.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// What one detector says about one event, checked by the host.

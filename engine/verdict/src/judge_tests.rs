@@ -24,6 +24,9 @@ fn finding() -> Finding {
         action: Action::TerminateAndBlock,
         attack: vec![],
         references: vec![],
+        classtype: String::new(),
+        priority: 0,
+        metadata: vec![],
     };
     Finding {
         plugin: PluginId(0),

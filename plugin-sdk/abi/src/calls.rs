@@ -31,6 +31,12 @@ pub mod code {
     pub const TOO_LATE: i32 = -5;
     /// A key is longer than [`crate::KEY_MAX`], or a message than its limit.
     pub const TOO_LONG: i32 = -6;
+    /// Another instance of this plugin gave other patterns, or they come from its section.
+    pub const CONFLICT: i32 = -7;
+    /// The regex does not match.
+    pub const NO_MATCH: i32 = -8;
+    /// The regex was given up at its step limit; what it would have said is not known.
+    pub const GAVE_UP: i32 = -9;
 }
 
 /// What a host function costs, in units of fuel: what the same work would about cost as guest code.
@@ -48,21 +54,27 @@ pub struct CallCost {
 pub enum Call {
     /// `bit(table: i32, key: i32, key_len: i32, operation: i32) -> i32`: 0 or 1 as it was before.
     Bit,
-    /// `buffer_get(transaction: i32, kind: i32, index: i32) -> i32`: a handle.
+    /// `buffer_get(event: i32, transaction: i32, kind: i32, index: i32) -> i32`: the handle of the
+    /// latest such buffer that this batch shows of the event's flow, up to the event.
     BufferGet,
     /// `buffer_read(handle: i32, offset: i32, to: i32, len: i32) -> i32`: bytes read.
     BufferRead,
     /// `count(table: i32, key: i32, key_len: i32, window_ms: i32) -> i32`: the count with this one.
     Count,
+    /// `fuel() -> i64`: what is left of the budget of this call into the guest; the cost meter.
+    Fuel,
     /// `log(level: i32, text: i32, len: i32) -> i32`: 0. Limited per second; the rest is counted.
     Log,
     /// `metric(index: i32, value: i64) -> i32`: adds to the manifest's metric of that index.
     Metric,
-    /// `pattern_set(at: i32, len: i32) -> i32`: init only.
+    /// `pattern_set(at: i32, len: i32) -> i32`: rows of [`crate::PatternRow`]; how many. Init only,
+    /// once, and the same rows in every instance.
     PatternSet,
     /// `random() -> i64`: from the seed, so that a replay is exact.
     Random,
-    /// `regex_match(id: i32, buffer: i32, from: i32) -> i32`: offset behind the match.
+    /// `regex_match(id: i32, handle: i32, from: i32) -> i64`: the leftmost match that begins at
+    /// `from` or later: its start in the high half, its end in the low half; else a code. It sees
+    /// the whole buffer, and charges for the bytes behind `from`.
     RegexMatch,
     /// `section_read(name: i32, name_len: i32, offset: i32, to: i32, len: i32) -> i32`: bytes read.
     SectionRead,
@@ -72,12 +84,14 @@ pub enum Call {
 ///
 /// A unit is one WebAssembly instruction, about 0.05–0.3 ns. The bases cover the border crossing
 /// and the work behind it (a shared counter is one or two cache misses); a byte copied costs a
-/// quarter of a nanosecond at worst, hence one unit.
-pub const CALLS: [(Call, &str, &str, CallCost); 10] = [
+/// quarter of a nanosecond at worst, hence one unit. `buffer_get` counts the buffers that it looks
+/// through instead of bytes.
+pub const CALLS: [(Call, &str, &str, CallCost); 11] = [
     (Call::Bit, "bit", "bit", CallCost { base: 300, per_byte: 2 }),
-    (Call::BufferGet, "buffer_get", "buffer", CallCost { base: 100, per_byte: 0 }),
+    (Call::BufferGet, "buffer_get", "buffer", CallCost { base: 100, per_byte: 1 }),
     (Call::BufferRead, "buffer_read", "buffer", CallCost { base: 100, per_byte: 1 }),
     (Call::Count, "count", "count", CallCost { base: 300, per_byte: 2 }),
+    (Call::Fuel, "fuel", "fuel", CallCost { base: 20, per_byte: 0 }),
     (Call::Log, "log", "log", CallCost { base: 500, per_byte: 4 }),
     (Call::Metric, "metric", "metric", CallCost { base: 50, per_byte: 0 }),
     (Call::PatternSet, "pattern_set", "pattern", CallCost { base: 1_000, per_byte: 4 }),
@@ -111,12 +125,24 @@ pub trait NativeHost {
     fn bit(&mut self, table: u32, key: &[u8], operation: crate::Operation) -> i32;
     /// See [`Call::Count`].
     fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32;
+    /// See [`Call::BufferGet`].
+    fn buffer_get(&mut self, event: u32, transaction: u32, kind: u16, index: u16) -> i32;
+    /// See [`Call::BufferRead`].
+    fn buffer_read(&mut self, handle: u32, offset: u32, to: &mut [u8]) -> i32;
+    /// See [`Call::Fuel`]; natively there is no end to it.
+    fn fuel(&mut self) -> u64;
     /// See [`Call::Log`].
     fn log(&mut self, level: u32, text: &str) -> i32;
     /// See [`Call::Metric`].
     fn metric(&mut self, index: u32, value: i64) -> i32;
+    /// See [`Call::PatternSet`].
+    fn pattern_set(&mut self, rows: &[u8]) -> i32;
     /// See [`Call::Random`].
     fn random(&mut self) -> u64;
+    /// See [`Call::RegexMatch`].
+    fn regex_match(&mut self, id: u32, handle: u32, from: u32) -> i64;
+    /// See [`Call::SectionRead`].
+    fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32;
 }
 
 /// A detector compiled natively, behind the same records as a sandboxed one. For tests and for the

@@ -28,7 +28,8 @@ pub use kinds::{
 };
 pub use reader::{BatchReader, Broken, record, record_ref, write_record};
 pub use records::{
-    ABI, Batch, Buffer, Done, Event, FlowRec, Hit, Init, Layout, MAGIC, NONE, Output, Verdict,
+    ABI, Batch, Buffer, Done, Event, FlowRec, Hit, Init, Layout, MAGIC, NONE, Output, PatternRow,
+    Verdict,
 };
 
 /// The custom section that holds the manifest (`plugin.toml`), readable without running code.

@@ -199,7 +199,8 @@ pub struct Buffer {
     pub index: u16,
     /// Transaction id within the flow, 0 none.
     pub transaction: u32,
-    /// [`Buffer::TRUNCATED`], [`Buffer::MORE`], [`Buffer::COMPLETE`], [`Buffer::GAP`].
+    /// [`Buffer::TRUNCATED`], [`Buffer::MORE`], [`Buffer::COMPLETE`], [`Buffer::GAP`],
+    /// [`Buffer::EARLIER`].
     pub flags: u32,
     /// Offset in the stream that it is a piece of.
     pub offset: u64,
@@ -207,10 +208,15 @@ pub struct Buffer {
     pub data_at: u32,
     /// How many of its bytes lie there.
     pub data_len: u32,
+    /// How many bytes it has on the host, for `buffer_read` and `regex_match`.
+    pub whole_len: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl Buffer {
-    /// Cut at the plugin's snap length.
+    /// Fewer bytes lie in the batch than the host has: cut at the plugin's snap length, or since
+    /// the batch was full.
     pub const TRUNCATED: u32 = 1;
     /// More of it will come with later events.
     pub const MORE: u32 = 2;
@@ -218,6 +224,12 @@ impl Buffer {
     pub const COMPLETE: u32 = 4;
     /// Bytes before it were lost.
     pub const GAP: u32 = 8;
+    /// An earlier event of its transaction showed it already, unchanged.
+    pub const EARLIER: u32 = 16;
+
+    /// The part of [`Buffer::handle`] that is the buffer's index in its batch, as
+    /// [`Verdict::evidence`] and [`Hit::buffer`] have it. The rest tells batches apart.
+    pub const HANDLE_INDEX: u32 = 0x3ff;
 }
 
 /// A pattern found by the host's matcher.
@@ -226,12 +238,45 @@ impl Buffer {
 pub struct Hit {
     /// Index of the event.
     pub event: u32,
-    /// Index of the buffer.
+    /// Index of the buffer in the batch.
     pub buffer: u32,
     /// The pattern's number in the plugin's set.
     pub pattern: u32,
     /// Offset behind the match's last byte.
     pub end: u32,
+}
+
+/// One row of `pattern_set`; its `len` bytes follow it without padding, then the next row.
+/// Literals and regexes are numbered apart, each from 0 in the order of their rows, behind those of
+/// the manifest.
+#[derive(Clone, Copy, Pod, Zeroable, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct PatternRow {
+    /// Bytes of the literal, or of the regex's text.
+    pub len: u32,
+    /// [`crate::buffer_kind`] to look in; of no meaning for a regex.
+    pub buffer: u16,
+    /// [`crate::Direction`], or [`PatternRow::BOTH`].
+    pub direction: u8,
+    /// [`PatternRow::NOCASE`], [`PatternRow::REGEX`].
+    pub flags: u8,
+    /// First server port, 0 where all are meant.
+    pub first_port: u16,
+    /// Last server port, 65535 where all are meant.
+    pub last_port: u16,
+    /// IP protocol number, 0 for any.
+    pub protocol: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
+}
+
+impl PatternRow {
+    /// Letters match in either case.
+    pub const NOCASE: u8 = 1;
+    /// A regex, `/pattern/flags` as rules write it, and no literal.
+    pub const REGEX: u8 = 2;
+    /// Both directions.
+    pub const BOTH: u8 = 0xff;
 }
 
 /// What a detector says about one event.
@@ -423,10 +468,14 @@ layout! {
         buffers 44, hits 46, first_hit 48, code 52, operation 54, icmp_id 56, tos 58,
         reserved_1 59, urgent 60, reserved_2 62,
     }
-    Buffer 32 {
+    Buffer 40 {
         handle 0, kind 4, index 6, transaction 8, flags 12, offset 16, data_at 24, data_len 28,
+        whole_len 32, reserved 36,
     }
     Hit 16 { event 0, buffer 4, pattern 8, end 12 }
+    PatternRow 16 {
+        len 0, buffer 4, direction 6, flags 7, first_port 8, last_port 10, protocol 12, reserved 13,
+    }
     Verdict 96 {
         event 0, reach 4, offender 5, target 6, class 7, gid 8, sid 12, rev 16, action 20,
         confidence 21, severity 22, reserved_1 23, duration_s 24, evidence 28, evidence_at 32,

@@ -99,6 +99,9 @@ fn rule() -> RuleMeta {
         action: Action::TerminateAndBlock,
         attack: vec!["T1046".into()],
         references: vec!["CVE-1999-0016".into()],
+        classtype: String::new(),
+        priority: 0,
+        metadata: vec![],
     }
 }
 
