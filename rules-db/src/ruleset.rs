@@ -1,0 +1,74 @@
+//! All that came out of a set of rule files: the rules, what was refused, and what rules share.
+
+use crate::ast::{Dataset, Rule};
+use crate::refusal::Refusal;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Everything read.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// In the order of the files and of the lines in each; gid:sid pairs are unique.
+    pub rules: Vec<Rule>,
+    /// What was not taken.
+    pub refused: Vec<Refusal>,
+    /// Counts of each file, in the order given.
+    pub files: Vec<FileCount>,
+    /// Sets that rules share by name.
+    pub datasets: Vec<Dataset>,
+    /// What the class types mean.
+    pub classifications: Classifications,
+    /// Reputations of addresses.
+    pub reputations: Reputations,
+}
+
+/// What one file held.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct FileCount {
+    /// Its name as given.
+    pub file: String,
+    /// Rules that are not commented out.
+    pub total: usize,
+    /// Of these: taken.
+    pub loaded: usize,
+    /// Of these: refused.
+    pub refused: usize,
+    /// Of these: left out because their `requires` is not met.
+    pub not_required: usize,
+    /// Rules that are commented out.
+    pub commented: usize,
+}
+
+/// One row of classification.config.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Classification {
+    /// What people read.
+    pub description: String,
+    /// From 1 (gravest) to 255.
+    pub priority: u8,
+}
+
+/// classification.config: class types by their short name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Classifications {
+    /// By short name.
+    pub rows: BTreeMap<String, Classification>,
+}
+
+impl Classifications {
+    /// The row of a class type, whatever its case.
+    pub fn named(&self, classtype: &str) -> Option<&Classification> {
+        self.rows.get(classtype).or_else(|| self.rows.get(&classtype.to_ascii_lowercase()))
+    }
+}
+
+/// categories.txt and the reputation lists.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reputations {
+    /// Category by short name: its number, from 1 to 60.
+    pub categories: BTreeMap<String, u8>,
+    /// First address, last address (same version, inclusive), category, score from 1 to 127;
+    /// sorted. Where ranges overlap the smallest counts.
+    pub rows: Vec<(IpAddr, IpAddr, u8, u8)>,
+}
