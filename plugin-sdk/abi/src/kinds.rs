@@ -110,6 +110,20 @@ pub mod buffer_kind {
         PAYLOAD = 1 "payload",
         /// A piece of a reassembled stream: a window of what came before, then the new bytes.
         STREAM = 2 "stream",
+        /// IPv4 header with options.
+        IPV4_HDR = 3 "ipv4.hdr",
+        /// IPv6 header with extension headers.
+        IPV6_HDR = 4 "ipv6.hdr",
+        /// TCP header with options.
+        TCP_HDR = 5 "tcp.hdr",
+        /// UDP header.
+        UDP_HDR = 6 "udp.hdr",
+        /// ICMP header, up to the end of the packet.
+        ICMPV4_HDR = 7 "icmpv4.hdr",
+        /// ICMPv6 header.
+        ICMPV6_HDR = 8 "icmpv6.hdr",
+        /// Source address of the packet, 4 or 16 bytes.
+        IP_SRC = 9 "ip.src",
         /// Method.
         HTTP_METHOD = 10 "http.method",
         /// Normalised URI.
@@ -168,6 +182,8 @@ pub mod buffer_kind {
         HTTP_REQUEST_HEADER = 37 "http.request_header",
         /// One response header, `name: value`; several.
         HTTP_RESPONSE_HEADER = 38 "http.response_header",
+        /// Destination address of the packet, 4 or 16 bytes.
+        IP_DST = 49 "ip.dst",
         /// Bytes of a file in transfer, decoded.
         FILE_DATA = 50 "file.data",
         /// Name of the file.
@@ -210,6 +226,10 @@ pub mod buffer_kind {
         JA4_HASH = 73 "ja4.hash",
         /// Random of the hello.
         TLS_RANDOM = 74 "tls.random",
+        /// First 4 bytes of the random.
+        TLS_RANDOM_TIME = 75 "tls.random_time",
+        /// The other 28 bytes of the random.
+        TLS_RANDOM_BYTES = 76 "tls.random_bytes",
         /// A name asked, lower case as sent, dotted; several. Rules: `dns.query`.
         DNS_QUERY_NAME = 80 "dns.query.name",
         /// A name answered; several.
@@ -268,6 +288,9 @@ pub mod buffer_kind {
         APP_EVENT = 208 "app.event",
         /// Reply code.
         SMTP_COMMAND_CODE = 209 "smtp.command_code",
+        /// What has been seen of the handshake, as bits: 1 client hello, 2 server hello, 4 client
+        /// key exchange, 8 server key exchange.
+        TLS_STATE = 210 "tls.state",
     }
 }
 
