@@ -1,1 +1,27 @@
-//! Streams and datagrams into events.
+//! Streams and datagrams into what detectors and rules read: messages made of named buffers,
+//! records for the journal, and oddities by name.
+//!
+//! One [`Conversation`] a flow. It is told the bytes of each direction in stream order, finds out
+//! by content what is spoken, and appends to an [`Output`] that its caller clears and uses again.
+//! The same bytes give the same output however they are cut into segments.
+//!
+//! This crate must never know an address, a clock, a log, a rule or a verdict. Nothing here panics
+//! on any input, every buffer has a limit in [`Limits`], and each limit has a counter.
+
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
+)]
+
+mod conversation;
+mod events;
+pub mod files;
+pub mod http;
+mod limits;
+mod output;
+mod registry;
+
+pub use conversation::{Conversation, Direction, Interest, Stage, Transport};
+pub use events::{ALL as APP_EVENTS, app_event, event_name, event_named};
+pub use limits::{Counters, Hashes, Limits};
+pub use output::{Fresh, Message, Output, Piece, Record};
