@@ -1,0 +1,585 @@
+//! What is tested within one buffer: its parts and steps, written and read back.
+
+use crate::body::{Comparison, Range};
+use crate::codec::{Read, Write};
+use alloc::vec::Vec;
+
+/// A number in the rule, or one that an earlier step took from the traffic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// As written.
+    Number(i64),
+    /// The rule's variable of that index.
+    Variable(u8),
+}
+
+impl Value {
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Value::Number(n) => {
+                out.byte(0);
+                out.bytes(&n.to_le_bytes());
+            }
+            Value::Variable(v) => {
+                out.byte(1);
+                out.byte(v);
+            }
+        }
+    }
+
+    fn read(r: &mut Read<'_>) -> Option<Value> {
+        match r.byte()? {
+            0 => Some(Value::Number(r.i64()?)),
+            1 => Some(Value::Variable(r.byte()?)),
+            _ => None,
+        }
+    }
+}
+
+/// [`Content::flags`].
+pub mod content {
+    /// ASCII letters match in either case.
+    pub const NOCASE: u16 = 1;
+    /// It must not be found.
+    pub const NEGATED: u16 = 2;
+    /// `offset` is set.
+    pub const OFFSET: u16 = 4;
+    /// `depth` is set.
+    pub const DEPTH: u16 = 8;
+    /// `distance` is set.
+    pub const DISTANCE: u16 = 16;
+    /// `within` is set.
+    pub const WITHIN: u16 = 32;
+    /// It must end where the buffer ends.
+    pub const ENDS_WITH: u16 = 64;
+    /// The next content is bound to this one by `within`: another place is worth a try.
+    pub const WITHIN_NEXT: u16 = 128;
+    /// A step behind it is relative to it.
+    pub const RELATIVE_NEXT: u16 = 256;
+}
+
+/// Bytes looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// See [`content`].
+    pub flags: u16,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// From here,
+    pub offset: Value,
+    /// to here.
+    pub depth: Value,
+    /// So far behind the match before,
+    pub distance: Value,
+    /// within so many bytes.
+    pub within: Value,
+}
+
+/// The order of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Endian {
+    /// As in the network.
+    Big = 0,
+    /// The other way.
+    Little = 1,
+}
+
+/// How text writes a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Base {
+    /// Digits 0–7.
+    Octal = 8,
+    /// Digits 0–9.
+    Decimal = 10,
+    /// Digits 0–f.
+    Hexadecimal = 16,
+    /// Whatever the text's prefix says (`0x`, `0`, none).
+    Prefix = 0,
+}
+
+/// Where a number's bytes lie and how they are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ByteSource {
+    /// How many bytes; up to 8 in binary, 23 as text.
+    pub count: Value,
+    /// From the start, or from the last match.
+    pub offset: Value,
+    /// Whether it counts from the last match.
+    pub relative: bool,
+    /// The order of binary bytes.
+    pub endian: Endian,
+    /// Text of that base; `None` for binary.
+    pub text: Option<Base>,
+    /// Taken by bits and shifted down to its lowest bit; 0 for none.
+    pub bitmask: u64,
+}
+
+/// Comparison of `byte_test`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "named as usual")]
+pub enum Operator {
+    Less = 0,
+    Greater = 1,
+    Equal = 2,
+    LessOrEqual = 3,
+    GreaterOrEqual = 4,
+    /// Any bit in common.
+    And = 5,
+    /// As the peer: exclusive or is not zero.
+    Xor = 6,
+}
+
+/// Arithmetic of `byte_math`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "named as usual")]
+pub enum MathOperator {
+    Add = 0,
+    Subtract = 1,
+    Divide = 2,
+    Multiply = 3,
+    ShiftLeft = 4,
+    ShiftRight = 5,
+}
+
+/// One test within a buffer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// `content`.
+    Content(Content),
+    /// `pcre`: the host's expression of that number.
+    Regex {
+        /// Its number.
+        regex: u32,
+        /// Whether it begins behind the last match.
+        relative: bool,
+        /// Whether it must not match.
+        negated: bool,
+        /// Whether a step behind it is relative to it.
+        relative_next: bool,
+    },
+    /// `byte_test`.
+    ByteTest {
+        /// What is read.
+        source: ByteSource,
+        /// How it is compared,
+        operator: Operator,
+        /// with what.
+        value: Value,
+        /// Whether the comparison must fail.
+        negated: bool,
+    },
+    /// `byte_jump`.
+    ByteJump {
+        /// What is read.
+        source: ByteSource,
+        /// Times this,
+        multiplier: u32,
+        /// rounded up to four bytes,
+        align: bool,
+        /// from where the number lies, from the start, or from the end,
+        from: u8,
+        /// plus this.
+        post_offset: i64,
+    },
+    /// `byte_extract`.
+    ByteExtract {
+        /// What is read.
+        source: ByteSource,
+        /// Times this, rounded up to a multiple of `align` (0 or 1: none).
+        multiplier: u32,
+        /// 0, 2 or 4.
+        align: u8,
+        /// Into this variable.
+        variable: u8,
+    },
+    /// `byte_math`.
+    ByteMath {
+        /// What is read.
+        source: ByteSource,
+        /// What is done with it,
+        operator: MathOperator,
+        /// and what.
+        value: Value,
+        /// Into this variable.
+        variable: u8,
+    },
+    /// `isdataat`.
+    IsDataAt {
+        /// At least so many bytes.
+        at: Value,
+        /// From the last match.
+        relative: bool,
+        /// Must not be.
+        negated: bool,
+    },
+    /// `bsize`, `urilen`: the buffer's length.
+    Length(Comparison),
+    /// The value of a buffer that holds a number.
+    Number(Comparison),
+    /// `base64_decode` and `base64_data`. The last step that counts.
+    Base64 {
+        /// At most so many bytes of text; 0 for all.
+        bytes: u32,
+        /// From here.
+        offset: u32,
+        /// From the last match.
+        relative: bool,
+        /// Tests of what was decoded, with a cursor of their own.
+        steps: Vec<Step>,
+    },
+    /// `asn1`: any of its checks is enough.
+    Asn1 {
+        /// 1 `bitstring_overflow`, 2 `double_overflow`.
+        checks: u8,
+        /// `oversize_length`; 0 for none.
+        oversize: u32,
+        /// From here.
+        offset: i64,
+        /// From the last match.
+        relative: bool,
+    },
+    /// `dataset`, tested or set with the buffer's bytes.
+    Dataset {
+        /// Its number.
+        set: u32,
+        /// 0 is set, 1 is not set, 2 set, 3 unset.
+        operation: u8,
+    },
+    /// Never matches: what it asks for is not known to this engine.
+    Never,
+}
+
+/// [`Step::ByteJump::from`] and its kin.
+impl Step {
+    /// From where the number was read.
+    pub const FROM_HERE: u8 = 0;
+    /// From the buffer's start.
+    pub const FROM_BEGINNING: u8 = 1;
+    /// From the buffer's end.
+    pub const FROM_END: u8 = 2;
+}
+
+/// What a buffer is turned into before it is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "named after the keywords")]
+pub enum Transform {
+    CompressWhitespace,
+    DotPrefix,
+    /// `header_lowercase`: names of headers.
+    HeaderLowercase,
+    Md5,
+    Sha1,
+    Sha256,
+    StripPseudoHeaders,
+    StripWhitespace,
+    ToLowercase,
+    ToUppercase,
+    UrlDecode,
+    /// With this key.
+    Xor(Vec<u8>),
+    /// What the first group of the host's expression of that number captured.
+    Regex(u32),
+}
+
+/// [`Part::flags`].
+pub mod part {
+    /// Each buffer of the kind by itself; one that matches is enough.
+    pub const MULTIPLE: u8 = 1;
+    /// The rule matches where there is no such buffer.
+    pub const ABSENT: u8 = 4;
+}
+
+/// The tests of one buffer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// Kind of buffer, as in the plugin ABI.
+    pub kind: u16,
+    /// See [`part`].
+    pub flags: u8,
+    /// What happens to its bytes first.
+    pub transforms: Vec<Transform>,
+    /// The tests, in order.
+    pub steps: Vec<Step>,
+}
+
+impl ByteSource {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.count.write(out);
+        self.offset.write(out);
+        let endian = match self.endian {
+            Endian::Big => 0,
+            Endian::Little => 2,
+        };
+        out.byte(u8::from(self.relative) | endian);
+        out.byte(self.text.map_or(255, |b| b as u8));
+        out.u64(self.bitmask);
+    }
+
+    fn read(r: &mut Read<'_>) -> Option<ByteSource> {
+        let (count, offset, flags) = (Value::read(r)?, Value::read(r)?, r.byte()?);
+        let text = match r.byte()? {
+            255 => None,
+            8 => Some(Base::Octal),
+            10 => Some(Base::Decimal),
+            16 => Some(Base::Hexadecimal),
+            0 => Some(Base::Prefix),
+            _ => return None,
+        };
+        let endian = if flags & 2 == 0 { Endian::Big } else { Endian::Little };
+        let bitmask = r.u64()?;
+        Some(ByteSource { count, offset, relative: flags & 1 != 0, endian, text, bitmask })
+    }
+}
+
+impl Step {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Step::Content(c) => {
+                out.byte(1);
+                out.u16(c.flags);
+                out.block(&c.bytes);
+                for value in [c.offset, c.depth, c.distance, c.within] {
+                    value.write(out);
+                }
+            }
+            Step::Regex { regex, relative, negated, relative_next } => {
+                out.byte(2);
+                out.u32(*regex);
+                out.byte(bits([*relative, *negated, *relative_next]));
+            }
+            Step::ByteTest { source, operator, value, negated } => {
+                out.byte(3);
+                source.write(out);
+                out.byte(*operator as u8);
+                value.write(out);
+                out.byte(u8::from(*negated));
+            }
+            Step::ByteJump { source, multiplier, align, from, post_offset } => {
+                out.byte(4);
+                source.write(out);
+                out.u32(*multiplier);
+                out.byte(u8::from(*align));
+                out.byte(*from);
+                out.bytes(&post_offset.to_le_bytes());
+            }
+            Step::ByteExtract { source, multiplier, align, variable } => {
+                out.byte(5);
+                source.write(out);
+                out.u32(*multiplier);
+                out.byte(*align);
+                out.byte(*variable);
+            }
+            Step::ByteMath { source, operator, value, variable } => {
+                out.byte(6);
+                source.write(out);
+                out.byte(*operator as u8);
+                value.write(out);
+                out.byte(*variable);
+            }
+            other => other.write_rest(out),
+        }
+    }
+
+    fn write_rest(&self, out: &mut Vec<u8>) {
+        match self {
+            Step::IsDataAt { at, relative, negated } => {
+                out.byte(7);
+                at.write(out);
+                out.byte(bits([*relative, *negated, false]));
+            }
+            Step::Length(c) => {
+                out.byte(8);
+                c.write(out);
+            }
+            Step::Number(c) => {
+                out.byte(9);
+                c.write(out);
+            }
+            Step::Base64 { bytes, offset, relative, steps } => {
+                out.byte(10);
+                out.u32(*bytes);
+                out.u32(*offset);
+                out.byte(u8::from(*relative));
+                out.u16(u16::try_from(steps.len()).unwrap_or(0));
+                steps.iter().for_each(|s| s.write(out));
+            }
+            Step::Asn1 { checks, oversize, offset, relative } => {
+                out.byte(12);
+                out.byte(*checks);
+                out.u32(*oversize);
+                out.bytes(&offset.to_le_bytes());
+                out.byte(u8::from(*relative));
+            }
+            Step::Dataset { set, operation } => {
+                out.byte(11);
+                out.u32(*set);
+                out.byte(*operation);
+            }
+            _ => out.byte(0),
+        }
+    }
+
+    pub(crate) fn read(r: &mut Read<'_>, depth: u8) -> Option<Step> {
+        Some(match r.byte()? {
+            0 => Step::Never,
+            1 => Step::Content(Content {
+                flags: r.u16()?,
+                bytes: r.block()?,
+                offset: Value::read(r)?,
+                depth: Value::read(r)?,
+                distance: Value::read(r)?,
+                within: Value::read(r)?,
+            }),
+            2 => {
+                let (regex, flags) = (r.u32()?, r.byte()?);
+                let [relative, negated, relative_next] = [1, 2, 4].map(|bit| flags & bit != 0);
+                Step::Regex { regex, relative, negated, relative_next }
+            }
+            3 => Step::ByteTest {
+                source: ByteSource::read(r)?,
+                operator: operator(r.byte()?)?,
+                value: Value::read(r)?,
+                negated: r.byte()? != 0,
+            },
+            4 => Step::ByteJump {
+                source: ByteSource::read(r)?,
+                multiplier: r.u32()?,
+                align: r.byte()? != 0,
+                from: r.byte()?,
+                post_offset: r.i64()?,
+            },
+            5 => Step::ByteExtract {
+                source: ByteSource::read(r)?,
+                multiplier: r.u32()?,
+                align: r.byte()?,
+                variable: r.byte()?,
+            },
+            6 => Step::ByteMath {
+                source: ByteSource::read(r)?,
+                operator: math_operator(r.byte()?)?,
+                value: Value::read(r)?,
+                variable: r.byte()?,
+            },
+            tag => Step::read_rest(tag, r, depth)?,
+        })
+    }
+
+    fn read_rest(tag: u8, r: &mut Read<'_>, depth: u8) -> Option<Step> {
+        Some(match tag {
+            7 => {
+                let (at, flags) = (Value::read(r)?, r.byte()?);
+                Step::IsDataAt { at, relative: flags & 1 != 0, negated: flags & 2 != 0 }
+            }
+            8 => Step::Length(Comparison::read(r)?),
+            9 => Step::Number(Comparison::read(r)?),
+            10 if depth > 0 => Step::Base64 {
+                bytes: r.u32()?,
+                offset: r.u32()?,
+                relative: r.byte()? != 0,
+                steps: {
+                    let count = r.u16()?;
+                    (0..count).map(|_| Step::read(r, depth - 1)).collect::<Option<_>>()?
+                },
+            },
+            12 => Step::Asn1 {
+                checks: r.byte()?,
+                oversize: r.u32()?,
+                offset: r.i64()?,
+                relative: r.byte()? != 0,
+            },
+            11 => Step::Dataset { set: r.u32()?, operation: r.byte()? },
+            _ => return None,
+        })
+    }
+}
+
+fn bits(flags: [bool; 3]) -> u8 {
+    let [a, b, c] = flags.map(u8::from);
+    a | b << 1 | c << 2
+}
+
+fn operator(n: u8) -> Option<Operator> {
+    use Operator::{And, Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Xor};
+    [Less, Greater, Equal, LessOrEqual, GreaterOrEqual, And, Xor].get(usize::from(n)).copied()
+}
+
+fn math_operator(n: u8) -> Option<MathOperator> {
+    use MathOperator::{Add, Divide, Multiply, ShiftLeft, ShiftRight, Subtract};
+    [Add, Subtract, Divide, Multiply, ShiftLeft, ShiftRight].get(usize::from(n)).copied()
+}
+
+impl Transform {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.byte(match self {
+            Transform::CompressWhitespace => 1,
+            Transform::DotPrefix => 2,
+            Transform::HeaderLowercase => 3,
+            Transform::Md5 => 4,
+            Transform::Sha1 => 5,
+            Transform::Sha256 => 6,
+            Transform::StripPseudoHeaders => 7,
+            Transform::StripWhitespace => 8,
+            Transform::ToLowercase => 9,
+            Transform::ToUppercase => 10,
+            Transform::UrlDecode => 11,
+            Transform::Xor(_) => 12,
+            Transform::Regex(_) => 13,
+        });
+        match self {
+            Transform::Xor(key) => out.block(key),
+            Transform::Regex(regex) => out.u32(*regex),
+            _ => {}
+        }
+    }
+
+    fn read(r: &mut Read<'_>) -> Option<Transform> {
+        Some(match r.byte()? {
+            1 => Transform::CompressWhitespace,
+            2 => Transform::DotPrefix,
+            3 => Transform::HeaderLowercase,
+            4 => Transform::Md5,
+            5 => Transform::Sha1,
+            6 => Transform::Sha256,
+            7 => Transform::StripPseudoHeaders,
+            8 => Transform::StripWhitespace,
+            9 => Transform::ToLowercase,
+            10 => Transform::ToUppercase,
+            11 => Transform::UrlDecode,
+            12 => Transform::Xor(r.block()?),
+            13 => Transform::Regex(r.u32()?),
+            _ => return None,
+        })
+    }
+}
+
+impl Part {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.u16(self.kind);
+        out.byte(self.flags);
+        out.byte(u8::try_from(self.transforms.len()).unwrap_or(0));
+        out.u16(u16::try_from(self.steps.len()).unwrap_or(0));
+        self.transforms.iter().for_each(|t| t.write(out));
+        self.steps.iter().for_each(|s| s.write(out));
+    }
+
+    pub(crate) fn read(r: &mut Read<'_>) -> Option<Part> {
+        let (kind, flags) = (r.u16()?, r.byte()?);
+        let (transforms, steps) = (r.byte()?, r.u16()?);
+        let transforms = (0..transforms).map(|_| Transform::read(r)).collect::<Option<Vec<_>>>()?;
+        let steps = (0..steps).map(|_| Step::read(r, 1)).collect::<Option<Vec<_>>>()?;
+        Some(Part { kind, flags, transforms, steps })
+    }
+}
+
+impl Comparison {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.byte(u8::from(self.negated));
+        out.u64(self.range.low);
+        out.u64(self.range.high);
+    }
+
+    pub(crate) fn read(r: &mut Read<'_>) -> Option<Comparison> {
+        let negated = r.byte()? != 0;
+        Some(Comparison { negated, range: Range { low: r.u64()?, high: r.u64()? } })
+    }
+}
