@@ -29,11 +29,18 @@ pub enum DropReason {
     PortDown,
     /// Read from a tap or a capture: there is nowhere to forward to.
     Copy,
+    /// A segment or fragment that would have to be held, and no memory was left for it; its sender
+    /// sends it again.
+    ReassemblyFull,
+    /// Other bytes for a place of a stream that already has some: the first stay.
+    StreamConflict,
+    /// A segment that its receiver does not accept (sequence, acknowledgement, timestamp, reset).
+    StreamInvalid,
 }
 
 impl DropReason {
     /// How many there are.
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 15;
 
     /// All of them, in the order of their numbers.
     pub const ALL: [DropReason; Self::COUNT] = [
@@ -49,6 +56,9 @@ impl DropReason {
         DropReason::TooLong,
         DropReason::PortDown,
         DropReason::Copy,
+        DropReason::ReassemblyFull,
+        DropReason::StreamConflict,
+        DropReason::StreamInvalid,
     ];
 
     /// Its place in tables of counters.
@@ -72,6 +82,9 @@ impl DropReason {
             DropReason::TooLong => "too_long",
             DropReason::PortDown => "port_down",
             DropReason::Copy => "copy",
+            DropReason::ReassemblyFull => "reassembly_full",
+            DropReason::StreamConflict => "stream_conflict",
+            DropReason::StreamInvalid => "stream_invalid",
         }
     }
 }
