@@ -1,1 +1,40 @@
 //! One native matcher for the literals and regexes of all plugins.
+//!
+//! ```text
+//! payload ─► filter: one table lookup per byte (AVX2: eight at a time) ─► candidates
+//!                                                                           │
+//!            hits ◄── whole literal, with its case ◄── eight bytes ◄── chain of the window
+//! ```
+//!
+//! For each literal the four-byte window that is rarest in traffic ([`frequency`]) sets bits in
+//! a small table; every window of the payload is tested against it. What passes is looked up in
+//! a second table and verified, so that the hits are exact. Literals of one to three bytes go
+//! through tables of their own. A payload made of near misses spends a [`Budget`]; past it the
+//! rest is read by an automaton whose cost does not depend on the payload, if one was prepared.
+//!
+//! It must never know what a literal is for: rules, buffers and plugins are numbers here.
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
+)]
+
+mod budget;
+mod builder;
+mod chains;
+mod filter;
+mod frequency;
+pub mod fuzz;
+mod group;
+#[cfg(target_arch = "x86_64")]
+mod kernel;
+mod limits;
+mod literal;
+mod matcher;
+mod store;
+
+pub use budget::Budget;
+pub use builder::{BuildError, Builder};
+pub use filter::Kernel;
+pub use limits::Limits;
+pub use literal::{Case, Hit, Literal};
+pub use matcher::{GroupFigures, Matcher};

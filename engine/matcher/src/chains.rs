@@ -1,0 +1,189 @@
+//! The second table: from a window that passed the filter to the literals that have it.
+//!
+//! Buckets of a hash table whose entries lie one after another. An entry carries eight bytes of
+//! its literal round the window, so that most near misses end there. It must never know groups.
+
+use crate::filter::{Filter, window_at};
+use crate::frequency::surprise_of;
+use crate::store::{Store, Text};
+
+/// A literal as one group looks for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// Eight bytes of the literal from `check_offset`, zeros past its end.
+    value: u64,
+    /// Their masks.
+    mask: u64,
+    pub(crate) text: Text,
+    /// Where in the literal its window begins.
+    pub(crate) window_offset: u16,
+    check_offset: u16,
+    /// Its numbers in the group's list.
+    pub(crate) ids: u32,
+    pub(crate) id_count: u16,
+}
+
+impl Entry {
+    /// Where the literal ends if its window is at `position` and it is there.
+    #[inline(always)]
+    fn end_at(&self, store: &Store, bytes: &[u8], position: usize) -> Option<usize> {
+        let start = position.checked_sub(usize::from(self.window_offset))?;
+        let end = start + usize::from(self.text.length);
+        let eight = eight_at(bytes, start + usize::from(self.check_offset));
+        if eight & self.mask != self.value || end > bytes.len() {
+            return None;
+        }
+        if self.text.length > 8 && !store.is(self.text, bytes.get(start..end)?) {
+            return None;
+        }
+        Some(end)
+    }
+
+    /// How many bytes of the literal lie from its window's start to its end.
+    pub(crate) fn reach(&self) -> usize {
+        usize::from(self.text.length) - usize::from(self.window_offset)
+    }
+}
+
+/// Eight bytes from `position`, zeros past the end.
+#[inline(always)]
+fn eight_at(bytes: &[u8], position: usize) -> u64 {
+    let rest = bytes.get(position..).unwrap_or_default();
+    if let Some(eight) = rest.first_chunk::<8>() {
+        return u64::from_le_bytes(*eight);
+    }
+    let mut eight = [0; 8];
+    eight.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    u64::from_le_bytes(eight)
+}
+
+/// A literal that waits for its window: text, and where its numbers are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) text: Text,
+    pub(crate) ids: u32,
+    pub(crate) id_count: u16,
+}
+
+/// All literals of a group whose windows have the same width.
+#[derive(Debug)]
+pub(crate) struct Chains {
+    /// Where each bucket's entries begin; one more at the end.
+    starts: Box<[u32]>,
+    shift: u32,
+    entries: Box<[Entry]>,
+}
+
+/// Spreads windows over buckets, independently of the filter's hash.
+const SPREAD: u32 = 0x85eb_ca6b;
+
+#[inline(always)]
+fn bucket_of(folded: u32, shift: u32) -> usize {
+    (((folded ^ (folded >> 13)).wrapping_mul(SPREAD)) >> shift) as usize
+}
+
+/// Windows are chosen among the first so many of a literal: more would not be rarer.
+const WINDOWS_TRIED: usize = 64;
+/// Bits of surprise that a window loses for each literal that is in its bucket already: five
+/// more comparisons weigh as much as a window that is a thousand times as frequent.
+const CROWD: u32 = 2;
+
+impl Chains {
+    /// Chooses a window for each literal, fills `filter`, and orders the entries by bucket.
+    pub(crate) fn build(wanted: &[Wanted], store: &Store, filter: &mut Filter) -> Self {
+        let log = (2 * wanted.len().max(1)).next_power_of_two().trailing_zeros().clamp(1, 20);
+        let shift = 32 - log;
+        let mut crowds = vec![0u32; 1 << log];
+        let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(wanted.len());
+        for one in wanted {
+            let offset = choose(store.parts(one.text).0, filter, shift, &crowds);
+            let (entry, window) = entry_of(*one, store, offset);
+            let bucket = bucket_of(filter.folded(window), shift);
+            filter.insert(window);
+            if let Some(crowd) = crowds.get_mut(bucket) {
+                *crowd += 1;
+            }
+            placed.push((bucket, entry));
+        }
+        placed.sort_by_key(|(bucket, _)| *bucket);
+        let mut total = 0;
+        let mut starts = Vec::with_capacity(crowds.len() + 1);
+        for crowd in &crowds {
+            starts.push(total);
+            total += crowd;
+        }
+        starts.push(total);
+        let entries = placed.into_iter().map(|(_, entry)| entry).collect();
+        Self { starts: starts.into_boxed_slice(), shift, entries }
+    }
+
+    /// Calls `found` for each literal whose window is at `position`; returns how many were tried.
+    #[inline(always)]
+    pub(crate) fn verify(
+        &self,
+        filter: &Filter,
+        store: &Store,
+        (bytes, position): (&[u8], usize),
+        mut found: impl FnMut(&Entry, usize),
+    ) -> u64 {
+        let folded = filter.folded(window_at(bytes, position));
+        let bucket = bucket_of(folded, self.shift);
+        let Some(&[start, end]) = self.starts.get(bucket..).and_then(<[u32]>::first_chunk::<2>)
+        else {
+            return 0;
+        };
+        let chain = self.entries.get(start as usize..end as usize).unwrap_or_default();
+        for entry in chain {
+            if let Some(end) = entry.end_at(store, bytes, position) {
+                found(entry, end);
+            }
+        }
+        chain.len() as u64 + 1
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The most literals that one window can ask to be compared.
+    pub(crate) fn longest(&self) -> usize {
+        let pairs = self.starts.iter().zip(self.starts.iter().skip(1));
+        pairs.map(|(start, end)| (end - start) as usize).max().unwrap_or(0)
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.starts) + size_of_val(&*self.entries)
+    }
+}
+
+/// The offset of the literal's rarest window, crowded buckets counted as less rare.
+fn choose(values: &[u8], filter: &Filter, shift: u32, crowds: &[u32]) -> usize {
+    let mut best = (0, i64::MIN);
+    for (offset, bytes) in values.windows(filter.width()).enumerate().take(WINDOWS_TRIED) {
+        let bucket = bucket_of(filter.folded(window_at(bytes, 0)), shift);
+        let crowd = crowds.get(bucket).copied().unwrap_or(0);
+        let worth = i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd);
+        if worth > best.1 {
+            best = (offset, worth);
+        }
+    }
+    best.0
+}
+
+/// The entry of a literal whose window is at `offset`, and that window.
+fn entry_of(wanted: Wanted, store: &Store, offset: usize) -> (Entry, u32) {
+    let (values, masks) = store.parts(wanted.text);
+    let check = offset.saturating_sub(2).min(values.len().saturating_sub(8));
+    let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    let entry = Entry {
+        value: eight_at(values, check),
+        mask: eight_at(masks, check),
+        text: wanted.text,
+        window_offset: small(offset),
+        check_offset: small(check),
+        ids: wanted.ids,
+        id_count: wanted.id_count,
+    };
+    (entry, window_at(values, offset))
+}

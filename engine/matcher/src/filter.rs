@@ -1,0 +1,219 @@
+//! The first table: which windows may begin a verification, two bits in one word each.
+//!
+//! Windows are folded by setting bit 5 of every byte, which maps both cases of a letter to one
+//! and costs one instruction; that it also joins some other bytes costs a comparison now and
+//! then, never a hit. It must never know literals.
+
+/// How windows are tested. All kernels give the same candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Eight windows at a time with AVX2's gathers; where the processor has none, scalar.
+    Avx2,
+    /// One window at a time, on any processor.
+    Scalar,
+}
+
+impl Kernel {
+    /// The fastest that this processor has.
+    #[must_use]
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return Self::Avx2;
+        }
+        Self::Scalar
+    }
+
+    /// This one, or the scalar one where the processor cannot run it.
+    #[must_use]
+    pub fn or_scalar(self) -> Self {
+        if self == Self::detect() { self } else { Self::Scalar }
+    }
+}
+
+/// Windows tested in one go: positions fit a small buffer on the stack.
+pub(crate) const BLOCK: usize = 256;
+
+/// Positions whose windows passed the filter, ascending, relative to the block's start.
+pub(crate) struct Candidates {
+    positions: [u16; BLOCK],
+    count: usize,
+}
+
+impl Candidates {
+    pub(crate) const fn new() -> Self {
+        Self { positions: [0; BLOCK], count: 0 }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    #[inline(always)]
+    pub(crate) fn push(&mut self, position: u16) {
+        if let Some(slot) = self.positions.get_mut(self.count) {
+            *slot = position;
+            self.count += 1;
+        }
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u16] {
+        self.positions.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// Spreads a window over 32 bits; an odd constant with well-mixed high bits (2³² / φ).
+pub(crate) const SPREAD: u32 = 0x9e37_79b1;
+/// Sets bit 5 of every byte.
+pub(crate) const FOLD: u32 = 0x2020_2020;
+/// Where in the hash the two bits of a word are chosen.
+pub(crate) const FIRST_BIT: u32 = 11;
+pub(crate) const SECOND_BIT: u32 = 6;
+
+/// A table of bits over hashes of windows of one width.
+#[derive(Debug)]
+pub(crate) struct Filter {
+    words: Box<[u32]>,
+    /// 32 less the logarithm of the number of words.
+    shift: u32,
+    /// Keeps as many low bytes as the window is wide.
+    mask: u32,
+    width: usize,
+}
+
+impl Filter {
+    /// 64 Ki words are 256 KiB: beyond that the table leaves the second cache of small cores.
+    const LOG_WORDS_MAX: u32 = 16;
+    /// Four words hold a group of one literal.
+    const LOG_WORDS_MIN: u32 = 2;
+
+    /// An empty table for `entries` windows of `width` bytes (1 to 4), about one word each.
+    pub(crate) fn new(width: usize, entries: usize) -> Self {
+        let log = entries.max(1).next_power_of_two().trailing_zeros();
+        let log = log.clamp(Self::LOG_WORDS_MIN, Self::LOG_WORDS_MAX);
+        let mask = match width {
+            1 => 0xff,
+            2 => 0xffff,
+            3 => 0x00ff_ffff,
+            _ => u32::MAX,
+        };
+        let words = vec![0; 1 << log].into_boxed_slice();
+        Self { words, shift: 32 - log, mask, width: width.clamp(1, 4) }
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The window's bytes, folded, with as many low bytes as it is wide.
+    #[inline(always)]
+    pub(crate) fn folded(&self, window: u32) -> u32 {
+        (window | FOLD) & self.mask
+    }
+
+    #[inline(always)]
+    fn place(&self, window: u32) -> (usize, u32) {
+        let folded = self.folded(window);
+        let hash = (folded ^ (folded >> 15)).wrapping_mul(SPREAD);
+        let bits = 1 << ((hash >> FIRST_BIT) & 31) | 1 << ((hash >> SECOND_BIT) & 31);
+        ((hash >> self.shift) as usize, bits)
+    }
+
+    pub(crate) fn insert(&mut self, window: u32) {
+        let (word, bits) = self.place(window);
+        if let Some(word) = self.words.get_mut(word) {
+            *word |= bits;
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn contains(&self, window: u32) -> bool {
+        let (word, bits) = self.place(window);
+        self.words.get(word).is_some_and(|word| word & bits == bits)
+    }
+
+    /// Pushes the positions in `from..to`, relative to `from`, whose windows pass.
+    ///
+    /// `to` must leave room for a whole window, and `to - from` be at most [`BLOCK`].
+    #[inline]
+    pub(crate) fn candidates(
+        &self,
+        kernel: Kernel,
+        bytes: &[u8],
+        (from, to): (usize, usize),
+        out: &mut Candidates,
+    ) {
+        out.clear();
+        #[cfg(target_arch = "x86_64")]
+        if kernel == Kernel::Avx2 {
+            crate::kernel::candidates(self, bytes, (from, to), out);
+            return;
+        }
+        let _ = kernel;
+        for (relative, position) in (0u16..).zip(from..to) {
+            if self.contains(window_at(bytes, position)) {
+                out.push(relative);
+            }
+        }
+    }
+
+    /// The words, how far a hash is shifted to number one, and the mask of a window's bytes.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn table(&self) -> (&[u32], u32, u32) {
+        (&self.words, self.shift, self.mask)
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+}
+
+/// Four bytes from `position`, zeros past the end.
+#[inline(always)]
+pub(crate) fn window_at(bytes: &[u8], position: usize) -> u32 {
+    let rest = bytes.get(position..).unwrap_or_default();
+    if let Some(window) = rest.first_chunk::<4>() {
+        return u32::from_le_bytes(*window);
+    }
+    let mut window = [0; 4];
+    window.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    u32::from_le_bytes(window)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn kernels_agree(
+            width in 1usize..=4,
+            windows in prop::collection::vec(any::<u32>(), 0..64),
+            bytes in prop::collection::vec(any::<u8>(), 4..300),
+            cut in 0usize..300,
+        ) {
+            let mut filter = Filter::new(width, windows.len());
+            windows.iter().for_each(|&window| filter.insert(window));
+            for start in (0..bytes.len() - 3).step_by(3) {
+                filter.insert(window_at(&bytes, start));
+            }
+            let last = bytes.len() - width + 1;
+            let from = cut.min(last);
+            let to = last.min(from + BLOCK);
+            let mut scalar = Candidates::new();
+            let mut vector = Candidates::new();
+            filter.candidates(Kernel::Scalar, &bytes, (from, to), &mut scalar);
+            filter.candidates(Kernel::detect(), &bytes, (from, to), &mut vector);
+            prop_assert_eq!(scalar.as_slice(), vector.as_slice());
+        }
+    }
+
+    #[test]
+    fn small_groups_have_small_tables() {
+        assert_eq!(Filter::new(4, 1).bytes(), 16);
+        assert_eq!(Filter::new(4, 300).bytes(), 2048);
+        assert_eq!(Filter::new(4, 1_000_000).bytes(), 256 << 10);
+    }
+}

@@ -1,0 +1,126 @@
+//! The bytes of all literals, once, in the form in which they are compared.
+//!
+//! Each byte has a mask: `0xdf` under a letter whose case does not count, `0xff` elsewhere.
+//! `(payload & mask) == value` is then exact for both kinds of literal. It must never know
+//! groups or windows.
+
+use crate::literal::Case;
+use std::collections::HashMap;
+
+/// Where a text is in the [`Store`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Text {
+    pub(crate) start: u32,
+    pub(crate) length: u16,
+}
+
+/// The texts of all literals: those of the same bytes and case are stored once.
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    values: Vec<u8>,
+    masks: Vec<u8>,
+}
+
+/// The store while it grows.
+#[derive(Debug, Default)]
+pub(crate) struct StoreBuilder {
+    store: Store,
+    known: HashMap<Vec<u8>, Text>,
+}
+
+fn mask_of(byte: u8, case: Case) -> u8 {
+    if case == Case::Insensitive && byte.is_ascii_alphabetic() { 0xdf } else { 0xff }
+}
+
+impl StoreBuilder {
+    /// Stores a text; `None` where the store would pass 4 GiB or the text 64 KiB.
+    pub(crate) fn add(&mut self, bytes: &[u8], case: Case) -> Option<Text> {
+        let masks = bytes.iter().map(|&byte| mask_of(byte, case));
+        let mut key: Vec<u8> = bytes.iter().map(|&b| b & mask_of(b, case)).collect();
+        key.extend(masks);
+        if let Some(text) = self.known.get(&key) {
+            return Some(*text);
+        }
+        let start = u32::try_from(self.store.values.len()).ok()?;
+        start.checked_add(u32::from(u16::MAX))?;
+        let text = Text { start, length: u16::try_from(bytes.len()).ok()? };
+        let (values, masks) = key.split_at(bytes.len());
+        self.store.values.extend_from_slice(values);
+        self.store.masks.extend_from_slice(masks);
+        self.known.insert(key, text);
+        Some(text)
+    }
+
+    pub(crate) fn finish(mut self) -> Store {
+        self.store.values.shrink_to_fit();
+        self.store.masks.shrink_to_fit();
+        self.store
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Store {
+    /// The text's bytes (letters whose case does not count in upper case) and masks.
+    pub(crate) fn parts(&self, text: Text) -> (&[u8], &[u8]) {
+        let start = text.start as usize;
+        let range = start..start + usize::from(text.length);
+        (
+            self.values.get(range.clone()).unwrap_or_default(),
+            self.masks.get(range).unwrap_or_default(),
+        )
+    }
+
+    /// Whether `payload` is an occurrence of the text.
+    pub(crate) fn is(&self, text: Text, payload: &[u8]) -> bool {
+        let (values, masks) = self.parts(text);
+        if payload.len() != values.len() {
+            return false;
+        }
+        let (value_words, value_rest) = values.as_chunks::<8>();
+        let (mask_words, mask_rest) = masks.as_chunks::<8>();
+        let (words, rest) = payload.as_chunks::<8>();
+        let same = |((word, mask), value): ((&[u8; 8], &[u8; 8]), &[u8; 8])| {
+            u64::from_le_bytes(*word) & u64::from_le_bytes(*mask) == u64::from_le_bytes(*value)
+        };
+        words.iter().zip(mask_words).zip(value_words).all(same)
+            && rest
+                .iter()
+                .zip(mask_rest)
+                .zip(value_rest)
+                .all(|((byte, mask), value)| byte & mask == *value)
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.capacity() + self.masks.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_counts_only_where_it_should() {
+        let mut builder = StoreBuilder::default();
+        let exact = builder.add(b"Host: [x]~", Case::Sensitive).unwrap();
+        let folded = builder.add(b"Host: [x]~", Case::Insensitive).unwrap();
+        let store = builder.finish();
+        assert!(store.is(exact, b"Host: [x]~") && store.is(folded, b"Host: [x]~"));
+        assert!(!store.is(exact, b"hOST: [X]~") && store.is(folded, b"hOST: [X]~"));
+        assert!(!store.is(folded, b"hOST: {X]~"), "only letters are folded");
+        assert!(!store.is(folded, b"hOST: [X]~ "), "lengths differ");
+    }
+
+    #[test]
+    fn equal_texts_are_stored_once() {
+        let mut builder = StoreBuilder::default();
+        let first = builder.add(b"123", Case::Sensitive).unwrap();
+        assert_eq!(builder.add(b"123", Case::Insensitive), Some(first), "digits have no case");
+        assert_ne!(builder.add(b"12a", Case::Insensitive), builder.add(b"12a", Case::Sensitive));
+        assert_eq!(builder.add(b"12A", Case::Insensitive), builder.add(b"12a", Case::Insensitive));
+    }
+}
