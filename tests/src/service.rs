@@ -78,7 +78,7 @@ pub fn iperf(lab: &Lab, host: &Host) -> Service {
 #[must_use]
 pub fn open_port(lab: &Lab, host: &Host, port: u16) -> Service {
     let address = format!("TCP6-LISTEN:{port},fork,reuseaddr,ipv6only=0");
-    start(lab, host, &format!("open-{port}"), &["socat", &address, "OPEN:/dev/null"], port)
+    start(lab, host, &format!("open-{port}"), &["socat", "-u", &address, "OPEN:/dev/null"], port)
 }
 
 fn start(lab: &Lab, host: &Host, name: &str, words: &[&str], port: u16) -> Service {

@@ -36,8 +36,10 @@ const SHAPES: [(&str, u32); 20] = [
 /// Out-of-band data to NetBIOS (CVE-1999-0153).
 const WINNUKE: u32 = 7;
 
-/// `FlowRec::tcp_state` of a connection whose handshake the engine has seen.
+/// `FlowRec::tcp_state` of a connection whose handshake the engine has seen: both ends speak.
 const ESTABLISHED: u8 = 3;
+/// The same where one end has said its last: the other may still attack.
+const HALF_CLOSED: u8 = 4;
 
 /// Names the attack in a packet's shape.
 pub struct PacketAttacks {
@@ -101,7 +103,7 @@ fn is_winnuke(event: &EventView<'_>) -> bool {
         && event.event().urgent != 0
         && event.event().payload_len > 0
         && event.source() == event.client()
-        && event.flow().tcp_state == ESTABLISHED
+        && matches!(event.flow().tcp_state, ESTABLISHED | HALF_CLOSED)
 }
 
 portcullis_plugin_sdk::export_detector!(PacketAttacks, include_bytes!("../plugin.toml"));
