@@ -8,28 +8,26 @@ use bytemuck::Zeroable;
 
 /// [`Head::protocols`]: bits of the protocols that a rule is about.
 pub mod protocol {
-    /// Anything on IP.
+    /// Any transport on IP.
     pub const IP: u32 = 1;
     /// TCP.
     pub const TCP: u32 = 2;
     /// UDP.
     pub const UDP: u32 = 4;
-    /// ICMP and ICMPv6.
+    /// ICMP on IPv4.
     pub const ICMP: u32 = 8;
-    /// ICMPv6 alone.
+    /// ICMPv6.
     pub const ICMPV6: u32 = 16;
     /// SCTP.
     pub const SCTP: u32 = 32;
-    /// Anything on IPv4.
+    /// On IPv4 alone.
     pub const IPV4: u32 = 64;
-    /// Anything on IPv6.
+    /// On IPv6 alone.
     pub const IPV6: u32 = 128;
-    /// ICMPv4 alone.
-    pub const ICMPV4: u32 = 256;
     /// Whatever it is, IP or not.
-    pub const PACKET: u32 = 512;
-    /// The number in the body's check of it.
-    pub const ARP: u32 = 1024;
+    pub const PACKET: u32 = 256;
+    /// Another transport: those in [`crate::Check::Protocols`].
+    pub const OTHER: u32 = 512;
 }
 
 /// [`Head::flow`]: what the flow and the packet must be.
@@ -190,7 +188,7 @@ pub enum Track {
     Source = 0,
     /// The packet's destination.
     Destination = 1,
-    /// Both.
+    /// Both, whichever way round.
     Pair = 2,
     /// The rule alone.
     Rule = 3,
@@ -255,8 +253,10 @@ pub enum Check {
         variable: u16,
         /// See above.
         operation: u8,
-        /// With what.
+        /// With what: a number, or the number of another one's name.
         value: u32,
+        /// `value` is a name's number.
+        named: bool,
     },
     /// `stream_size`; side 0 server, 1 client, 2 both, 3 either.
     StreamSize {
@@ -289,9 +289,42 @@ pub enum Check {
         count: u32,
         /// in so long.
         seconds: u32,
+        /// Backoff: the next is told at so many times as many.
+        multiplier: u32,
     },
-    /// `iprep`, `geoip` and what else this engine cannot know: never holds.
+    /// What this engine cannot know: never holds.
     Never,
+    /// The address lies in a set; side 0 source, 1 destination, 2 either, 3 both.
+    Address {
+        /// See above.
+        side: u8,
+        /// Must not lie in it.
+        negated: bool,
+        /// The set.
+        set: u32,
+    },
+    /// As an effect: nothing is told where the address lies in the set ([`crate::NONE`]: ever);
+    /// side as in [`Check::Address`].
+    Suppress {
+        /// See above.
+        side: u8,
+        /// The set.
+        set: u32,
+    },
+    /// As an effect: once counted `count` times in `seconds`, the rule has another action
+    /// ([`crate::action`]) for `timeout` seconds.
+    RateFilter {
+        /// By what.
+        track: Track,
+        /// The other action.
+        action: u8,
+        /// So many
+        count: u32,
+        /// in so long.
+        seconds: u32,
+        /// For how long.
+        timeout: u32,
+    },
     /// The packet's IP protocol is in this list, or not.
     Protocols {
         /// Must not be.
@@ -375,8 +408,8 @@ impl Check {
                 out.u16(*bit);
                 out.u32(*expire_s);
             }
-            Check::Flowint { variable, operation, value } => {
-                out.bytes(&[6, *operation]);
+            Check::Flowint { variable, operation, value, named } => {
+                out.bytes(&[6, *operation, u8::from(*named)]);
                 out.u16(*variable);
                 out.u32(*value);
             }
@@ -399,10 +432,9 @@ impl Check {
                 out.bytes(&[10, u8::from(*negated)]);
                 out.u16(*application);
             }
-            Check::Threshold { kind, track, count, seconds } => {
+            Check::Threshold { kind, track, count, seconds, multiplier } => {
                 out.bytes(&[11, *kind, *track as u8]);
-                out.u32(*count);
-                out.u32(*seconds);
+                [count, seconds, multiplier].iter().for_each(|n| out.u32(**n));
             }
             Check::Protocols { negated, numbers } => {
                 out.bytes(&[12, u8::from(*negated)]);
@@ -411,6 +443,18 @@ impl Check {
             Check::AddressData { side, set, operation } => {
                 out.bytes(&[13, *side, *operation]);
                 out.u32(*set);
+            }
+            Check::Address { side, negated, set } => {
+                out.bytes(&[14, *side, u8::from(*negated)]);
+                out.u32(*set);
+            }
+            Check::Suppress { side, set } => {
+                out.bytes(&[15, *side]);
+                out.u32(*set);
+            }
+            Check::RateFilter { track, action, count, seconds, timeout } => {
+                out.bytes(&[16, *track as u8, *action]);
+                [count, seconds, timeout].iter().for_each(|n| out.u32(**n));
             }
             _ => out.byte(0),
         }
@@ -441,7 +485,12 @@ impl Check {
                 bit: r.u16()?,
                 expire_s: r.u32()?,
             },
-            6 => Check::Flowint { operation: r.byte()?, variable: r.u16()?, value: r.u32()? },
+            6 => Check::Flowint {
+                operation: r.byte()?,
+                named: r.byte()? != 0,
+                variable: r.u16()?,
+                value: r.u32()?,
+            },
             7 => Check::StreamSize { side: r.byte()?, comparison: Comparison::read(r)? },
             tag => Check::read_rest(tag, r)?,
         })
@@ -457,9 +506,19 @@ impl Check {
                 track: Track::numbered(r.byte()?)?,
                 count: r.u32()?,
                 seconds: r.u32()?,
+                multiplier: r.u32()?,
             },
             12 => Check::Protocols { negated: r.byte()? != 0, numbers: r.block()? },
             13 => Check::AddressData { side: r.byte()?, operation: r.byte()?, set: r.u32()? },
+            14 => Check::Address { side: r.byte()?, negated: r.byte()? != 0, set: r.u32()? },
+            15 => Check::Suppress { side: r.byte()?, set: r.u32()? },
+            16 => Check::RateFilter {
+                track: Track::numbered(r.byte()?)?,
+                action: r.byte()?,
+                count: r.u32()?,
+                seconds: r.u32()?,
+                timeout: r.u32()?,
+            },
             _ => return None,
         })
     }

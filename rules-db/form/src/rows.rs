@@ -113,7 +113,7 @@ pub struct Always {
     pub buffer: u16,
     /// Anomalies: index of the name in the events' names, or [`NONE`].
     pub code: u32,
-    /// The rule.
+    /// The rule; [`NONE`] where the event's addresses say which: see the intervals.
     pub rule: u32,
 }
 
@@ -327,6 +327,6 @@ pub struct Head {
     pub effects: u16,
     /// The fast pattern's part, 0xffff none.
     pub fast_part: u16,
-    /// Zero.
-    pub reserved: u16,
+    /// How many variables `byte_extract` and `byte_math` fill.
+    pub variables: u16,
 }

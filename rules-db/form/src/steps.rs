@@ -214,8 +214,27 @@ pub enum Step {
     },
     /// `bsize`, `urilen`: the buffer's length.
     Length(Comparison),
-    /// The value of a buffer that holds a number.
-    Number(Comparison),
+    /// The value of a buffer that holds a number: in one of these ranges, or in none.
+    Number {
+        /// In none.
+        negated: bool,
+        /// The ranges.
+        ranges: Vec<Range>,
+    },
+    /// The value has any of these bits, or none.
+    NumberBits {
+        /// None.
+        negated: bool,
+        /// The bits.
+        bits: u64,
+    },
+    /// The value, seconds since 1970, lies before the event, or behind it.
+    Time {
+        /// Behind it.
+        future: bool,
+    },
+    /// `ftpbounce`: the address written here is not the client's.
+    FtpBounce,
     /// `base64_decode` and `base64_data`. The last step that counts.
     Base64 {
         /// At most so many bytes of text; 0 for all.
@@ -391,10 +410,22 @@ impl Step {
                 out.byte(8);
                 c.write(out);
             }
-            Step::Number(c) => {
+            Step::Number { negated, ranges } => {
                 out.byte(9);
-                c.write(out);
+                out.byte(u8::from(*negated));
+                out.u16(u16::try_from(ranges.len()).unwrap_or(0));
+                ranges.iter().for_each(|r| {
+                    out.u64(r.low);
+                    out.u64(r.high);
+                });
             }
+            Step::NumberBits { negated, bits } => {
+                out.byte(13);
+                out.byte(u8::from(*negated));
+                out.u64(*bits);
+            }
+            Step::Time { future } => out.bytes(&[14, u8::from(*future)]),
+            Step::FtpBounce => out.byte(15),
             Step::Base64 { bytes, offset, relative, steps } => {
                 out.byte(10);
                 out.u32(*bytes);
@@ -471,7 +502,14 @@ impl Step {
                 Step::IsDataAt { at, relative: flags & 1 != 0, negated: flags & 2 != 0 }
             }
             8 => Step::Length(Comparison::read(r)?),
-            9 => Step::Number(Comparison::read(r)?),
+            9 => {
+                let (negated, count) = (r.byte()? != 0, r.u16()?);
+                let range = |_| Some(Range { low: r.u64()?, high: r.u64()? });
+                Step::Number { negated, ranges: (0..count).map(range).collect::<Option<_>>()? }
+            }
+            13 => Step::NumberBits { negated: r.byte()? != 0, bits: r.u64()? },
+            14 => Step::Time { future: r.byte()? != 0 },
+            15 => Step::FtpBounce,
             10 if depth > 0 => Step::Base64 {
                 bytes: r.u32()?,
                 offset: r.u32()?,

@@ -34,7 +34,7 @@ fn head(sid: u32) -> Head {
         checks: 0,
         effects: 0,
         fast_part: 0,
-        reserved: 0,
+        variables: 0,
     }
 }
 
