@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a bench")]
 
 use portcullis_detect::abi::{Event, EventKind, FlowRec};
-use portcullis_detect::{FlowHost, Grants, HostLimits, LoadLimits, Loader, Offer, Plugin};
+use portcullis_detect::{FlowHost, Grants, HostLimits, LoadLimits, Loader, Offer, Plugin, Shown};
 use portcullis_plugin_sdk::{Detector, EventView, Findings, Guest, Init};
 use portcullis_types::{Addr, FlowFacts, PluginId, Proof, SegmentId, Tick, VlanStack};
 use std::hint::black_box;
@@ -99,7 +99,8 @@ fn offered(host: &mut FlowHost, batch: u32, payload: &[u8]) -> f64 {
                 host.offer(black_box(&Offer {
                     flow: &rec,
                     event,
-                    payload,
+                    buffers: &[Shown::payload(payload)],
+                    hits: &[],
                     facts: &FACTS,
                     frame: None,
                     flow_ref: Some((flow, 1)),

@@ -1,9 +1,14 @@
 //! The host functions. Each checks its pointers, charges fuel by the published table, and does a
 //! bounded piece of work. Only those are linked that the manifest asks for and the grants allow.
 
+mod native;
+mod reading;
+
+pub(crate) use native::NativeCalls;
+
 use crate::guest::GuestSide;
-use portcullis_plugin_abi::{Call, KEY_MAX, MODULE, NativeHost, Operation, TEXT_MAX, code};
-use wasmtime::{Caller, Extern, Linker};
+use portcullis_plugin_abi::{Call, KEY_MAX, MODULE, Operation, TEXT_MAX, code};
+use wasmtime::{Caller, Linker};
 
 /// Why the guest is stopped in a host function: only ever for want of fuel.
 fn charge(caller: &mut Caller<'_, GuestSide>, call: Call, bytes: usize) -> wasmtime::Result<()> {
@@ -24,14 +29,11 @@ fn bytes<'c>(
     caller: &'c mut Caller<'_, GuestSide>,
     at: u32,
     len: usize,
-) -> Option<(&'c [u8], &'c mut GuestSide)> {
-    let memory = match caller.get_export("memory") {
-        Some(Extern::Memory(memory)) => memory,
-        _ => return None,
-    };
+) -> Option<(&'c mut [u8], &'c mut GuestSide)> {
+    let memory = caller.data().memory?;
     let (all, side) = memory.data_and_store_mut(caller);
     let at = at as usize;
-    Some((all.get(at..at.checked_add(len)?)?, side))
+    Some((all.get_mut(at..at.checked_add(len)?)?, side))
 }
 
 type Answer = wasmtime::Result<i32>;
@@ -91,12 +93,6 @@ fn random(mut caller: Caller<'_, GuestSide>) -> wasmtime::Result<u64> {
     Ok(caller.data_mut().random())
 }
 
-/// The functions whose place and signature are fixed and which this host does not have yet.
-fn unsupported(mut caller: Caller<'_, GuestSide>, call: Call) -> Answer {
-    charge(&mut caller, call, 0)?;
-    Ok(code::UNSUPPORTED)
-}
-
 /// Links one host function.
 pub(crate) fn link(linker: &mut Linker<GuestSide>, call: Call) -> wasmtime::Result<()> {
     let name = call.row().1;
@@ -106,73 +102,12 @@ pub(crate) fn link(linker: &mut Linker<GuestSide>, call: Call) -> wasmtime::Resu
         Call::Log => linker.func_wrap(MODULE, name, log),
         Call::Metric => linker.func_wrap(MODULE, name, metric),
         Call::Random => linker.func_wrap(MODULE, name, random),
-        Call::BufferGet => linker.func_wrap(
-            MODULE,
-            name,
-            move |c: Caller<'_, GuestSide>, _: u32, _: u32, _: u32| unsupported(c, call),
-        ),
-        Call::BufferRead => linker.func_wrap(
-            MODULE,
-            name,
-            move |c: Caller<'_, GuestSide>, _: u32, _: u32, _: u32, _: u32| unsupported(c, call),
-        ),
-        Call::PatternSet => {
-            linker.func_wrap(MODULE, name, move |c: Caller<'_, GuestSide>, _: u32, _: u32| {
-                unsupported(c, call)
-            })
-        }
-        Call::RegexMatch => linker.func_wrap(
-            MODULE,
-            name,
-            move |c: Caller<'_, GuestSide>, _: u32, _: u32, _: u32| unsupported(c, call),
-        ),
-        Call::SectionRead => linker.func_wrap(
-            MODULE,
-            name,
-            move |c: Caller<'_, GuestSide>, _: u32, _: u32, _: u32, _: u32, _: u32| {
-                unsupported(c, call)
-            },
-        ),
+        Call::BufferGet => linker.func_wrap(MODULE, name, reading::buffer_get),
+        Call::BufferRead => linker.func_wrap(MODULE, name, reading::buffer_read),
+        Call::Fuel => linker.func_wrap(MODULE, name, reading::fuel),
+        Call::PatternSet => linker.func_wrap(MODULE, name, reading::pattern_set),
+        Call::RegexMatch => linker.func_wrap(MODULE, name, reading::regex_match),
+        Call::SectionRead => linker.func_wrap(MODULE, name, reading::section_read),
     }
     .map(|_| ())
-}
-
-/// The same functions for a native guest: what is not allowed answers `UNSUPPORTED`.
-pub(crate) struct NativeCalls<'a>(pub(crate) &'a mut GuestSide);
-
-impl NativeHost for NativeCalls<'_> {
-    fn bit(&mut self, table: u32, key: &[u8], operation: Operation) -> i32 {
-        match self.0.refusal(Call::Bit, key.len(), KEY_MAX) {
-            Some(code) => code,
-            None => self.0.bit(table, key, operation),
-        }
-    }
-
-    fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32 {
-        match self.0.refusal(Call::Count, key.len(), KEY_MAX) {
-            Some(code) => code,
-            None => self.0.count(table, key, window_ms),
-        }
-    }
-
-    fn log(&mut self, level: u32, text: &str) -> i32 {
-        match self.0.refusal(Call::Log, text.len(), TEXT_MAX) {
-            Some(code) => code,
-            None => self.0.log(level, text.as_bytes()),
-        }
-    }
-
-    fn metric(&mut self, index: u32, value: i64) -> i32 {
-        match self.0.refusal(Call::Metric, 0, 0) {
-            Some(code) => code,
-            None => self.0.metric(index, value),
-        }
-    }
-
-    fn random(&mut self) -> u64 {
-        match self.0.refusal(Call::Random, 0, 0) {
-            Some(_) => 0,
-            None => self.0.random(),
-        }
-    }
 }

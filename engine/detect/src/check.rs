@@ -2,10 +2,13 @@
 //! range is refused and counted, what is too much is cut, and who did what to whom comes from the
 //! host's own record of the event.
 
+use crate::data::RuleCache;
 use crate::instance::Instance;
 use crate::limits::{EVIDENCE_MAX, HostLimits};
 use crate::manifest::Rule;
+use crate::plugin::Plugin;
 use crate::seat::Offered;
+use crate::shelf::Shelf;
 use crate::text::printable;
 use portcullis_plugin_abi::{AS_MANIFEST, EventKind, NONE, PartyKind, Verdict};
 use portcullis_types::{
@@ -81,22 +84,42 @@ fn field<T: Copy>(n: u8, manifest: T, known: impl Fn(u8) -> Option<T>) -> Result
     if n == AS_MANIFEST { Ok(manifest) } else { known(n).ok_or(Refusal::Number) }
 }
 
+/// What the host knows beside the verdict and its event.
+pub(crate) struct Knowledge<'a> {
+    pub(crate) plugin: PluginId,
+    pub(crate) shelf: &'a Shelf,
+    pub(crate) rules: &'a mut RuleCache,
+    pub(crate) limits: &'a HostLimits,
+}
+
+/// The rule that a verdict names: of the manifest, or of the section where that has the rules.
+fn rule(plugin: &Plugin, rules: &mut RuleCache, gid: u32, sid: u32) -> Option<Rule> {
+    match &plugin.reading.data.rules {
+        Some(table) if plugin.manifest.section.is_some() => {
+            let gid = if gid == 0 { plugin.manifest.gid } else { gid };
+            rules.rule(&**table, gid, sid)
+        }
+        _ => plugin.manifest.rule(sid).cloned(),
+    }
+}
+
 /// Builds the finding of a verdict about an event.
 pub(crate) fn finding(
-    id: PluginId,
+    known: &mut Knowledge<'_>,
     instance: &mut Instance,
     verdict: &Verdict,
     offered: &Offered,
-    limits: &HostLimits,
 ) -> Result<Finding, Refusal> {
     let plugin = instance.plugin().clone();
     let manifest = plugin.manifest();
-    let rule = manifest.rule(verdict.sid).ok_or(Refusal::Rule)?;
+    let limits = known.limits;
+    let rule = rule(&plugin, known.rules, verdict.gid, verdict.sid).ok_or(Refusal::Rule)?;
     let (v, meta) = (verdict, &rule.meta);
     if (v.gid != 0 && v.gid != meta.id.gid) || (v.rev != 0 && v.rev != meta.id.rev) {
         return Err(Refusal::Rule);
     }
-    let action = field(v.action, meta.action, action)?.min(meta.action);
+    let ceiling = meta.action.min(manifest.max_action);
+    let action = field(v.action, meta.action, action)?.min(ceiling);
     if action == Action::Pass && !plugin.grants().pass {
         return Err(Refusal::Pass);
     }
@@ -104,9 +127,9 @@ pub(crate) fn finding(
     if !manifest.classes.contains(&class) {
         return Err(Refusal::Class);
     }
-    let (facts, offender, target) = parties(verdict, rule, offered, limits)?;
+    let (facts, offender, target) = parties(verdict, &rule, offered, limits)?;
     Ok(Finding {
-        plugin: id,
+        plugin: known.plugin,
         rule: meta.clone(),
         class,
         confidence: field(v.confidence, meta.confidence, confidence)?.min(meta.confidence),
@@ -122,7 +145,7 @@ pub(crate) fn finding(
         at: offered.at,
         duration: (v.duration_s > 0)
             .then(|| Duration::from_secs(u64::from(v.duration_s)).min(limits.block)),
-        evidence: evidence(instance, verdict, offered),
+        evidence: evidence(instance, verdict, offered, known.shelf),
     })
 }
 
@@ -191,16 +214,22 @@ fn party(kind: PartyKind, given: &[u8; 16], offered: Option<&Offered>) -> Party 
     }
 }
 
-fn evidence(instance: &mut Instance, v: &Verdict, offered: &Offered) -> Evidence {
+fn evidence(instance: &mut Instance, v: &Verdict, offered: &Offered, shelf: &Shelf) -> Evidence {
     let text = instance.text(v);
     let text = (!text.is_empty()).then(|| printable(text));
-    let bytes =
-        offered.buffer.filter(|b| v.evidence != NONE && b.index == v.evidence).and_then(|b| {
-            let from = v.evidence_at.min(b.len);
-            let len = v.evidence_len.min(EVIDENCE_MAX).min(b.len - from);
-            let at = (b.at + from) as usize;
-            instance.input().get(at..at + len as usize).map(Box::from)
-        });
+    let (first, count) = offered.buffers;
+    let shows = v.evidence != NONE && v.evidence.checked_sub(first).is_some_and(|i| i < count);
+    let row = shelf.row(v.evidence).filter(|_| shows);
+    let bytes = row.and_then(|row| {
+        let whole = shelf.whole(row);
+        let all = match whole.is_empty() {
+            false => whole,
+            true => instance.input().get(row.at as usize..(row.at + row.len) as usize)?,
+        };
+        let from = (v.evidence_at as usize).min(all.len());
+        let len = (v.evidence_len.min(EVIDENCE_MAX) as usize).min(all.len() - from);
+        all.get(from..from + len).map(Box::from)
+    });
     let bytes: Option<Box<[u8]>> = bytes;
     Evidence { text, bytes: bytes.filter(|b| !b.is_empty()) }
 }

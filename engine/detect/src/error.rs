@@ -108,6 +108,11 @@ pub enum LoadError {
         /// The rule.
         sid: u32,
     },
+    /// Its rules are in a section that was not given.
+    #[error(
+        "the plugin takes its rules from the section {0:?}, which it is not given; compile the rules and name the file in its settings"
+    )]
+    SectionMissing(String),
     /// It would run code at instantiation.
     #[error(
         "the module has a start function, which would run before it is metered; remove it (`export_detector!` makes none)"

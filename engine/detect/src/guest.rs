@@ -1,12 +1,14 @@
 //! The host's side of one instance: what its host functions work on.
 
+use crate::data::RegexAnswer;
 use crate::fault::PluginEvent;
 use crate::plugin::Plugin;
+use crate::shelf::Shelf;
 use crate::text::printable;
 use portcullis_plugin_abi::{Call, Operation, code};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use wasmtime::StoreLimits;
+use wasmtime::{Memory, StoreLimits};
 
 /// Log lines kept until the host takes them.
 const LINES_MAX: usize = 32;
@@ -26,6 +28,14 @@ pub(crate) struct GuestSide {
     lines: VecDeque<PluginEvent>,
     pub(crate) metrics: Vec<i64>,
     random: u64,
+    /// The guest's memory, once it has one.
+    pub(crate) memory: Option<Memory>,
+    /// The batch's buffers, while the guest runs.
+    pub(crate) shelf: Shelf,
+    /// Whether init is going on.
+    pub(crate) initing: bool,
+    /// Regexes given up.
+    pub(crate) given_up: u64,
 }
 
 impl GuestSide {
@@ -40,6 +50,10 @@ impl GuestSide {
             lines: VecDeque::new(),
             metrics: vec![0; plugin.manifest.metrics.len()],
             random: plugin.seed[0] ^ plugin.seed[1].rotate_left(32),
+            memory: None,
+            shelf: Shelf::default(),
+            initing: false,
+            given_up: 0,
             plugin,
         }
     }
@@ -116,4 +130,58 @@ impl GuestSide {
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     }
+
+    pub(crate) fn buffer_get(&self, event: u32, named: (u32, u16, u16)) -> i32 {
+        let handle = self.shelf.find(event, named);
+        handle.and_then(|h| i32::try_from(h).ok()).unwrap_or(code::NOT_FOUND)
+    }
+
+    /// The bytes that `buffer_read` would copy.
+    pub(crate) fn buffer(&self, handle: u32, offset: u32, len: usize) -> Result<&[u8], i32> {
+        piece(self.shelf.by_handle(handle).ok_or(code::NOT_FOUND)?, offset, len)
+    }
+
+    /// The bytes that `section_read` would copy.
+    pub(crate) fn section(&self, name: &[u8], offset: u32, len: usize) -> Result<&[u8], i32> {
+        piece(self.plugin.reading.data.section(name).ok_or(code::NOT_FOUND)?, offset, len)
+    }
+
+    pub(crate) fn regex_match(&mut self, id: u32, handle: u32, from: u32) -> i64 {
+        let Some(haystack) = self.shelf.by_handle(handle) else {
+            return i64::from(code::NOT_FOUND);
+        };
+        let Some(bank) = self.plugin.reading.regexes() else {
+            return i64::from(code::UNSUPPORTED);
+        };
+        if from as usize > haystack.len() {
+            return i64::from(code::OUT_OF_RANGE);
+        }
+        i64::from(match bank.find(id, haystack, from as usize) {
+            RegexAnswer::Found { start, end } => return matched(start, end),
+            RegexAnswer::No => code::NO_MATCH,
+            RegexAnswer::Unknown => code::NOT_FOUND,
+            RegexAnswer::GaveUp => {
+                self.given_up = self.given_up.saturating_add(1);
+                code::GAVE_UP
+            }
+        })
+    }
+
+    pub(crate) fn pattern_set(&self, rows: &[u8]) -> i32 {
+        if !self.initing {
+            return code::TOO_LATE;
+        }
+        self.plugin.reading.give(&self.plugin.manifest, rows)
+    }
+}
+
+/// A match as `regex_match` answers it. Buffers are shorter than 2 GiB, so it is not negative.
+fn matched(start: u32, end: u32) -> i64 {
+    i64::from(start & (u32::MAX >> 1)) << 32 | i64::from(end)
+}
+
+/// At most `len` bytes from `offset` on.
+fn piece(all: &[u8], offset: u32, len: usize) -> Result<&[u8], i32> {
+    let rest = all.get(offset as usize..).ok_or(code::OUT_OF_RANGE)?;
+    Ok(rest.get(..len.min(rest.len())).unwrap_or(rest))
 }

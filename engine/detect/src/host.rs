@@ -5,9 +5,10 @@ use crate::instance::Instance;
 use crate::interest::Interests;
 use crate::limits::HostLimits;
 use crate::manifest::Scope;
+use crate::offer::Offer;
 use crate::panel::{InstallError, Panel};
 use crate::plugin::Plugin;
-use crate::seat::{Offer, SeatCounters};
+use crate::seat::SeatCounters;
 use crate::slots::{FlowRef, Masks};
 use portcullis_plugin_abi::{Direction, EventKind};
 use portcullis_types::{Finding, PluginId, Tick};
@@ -44,6 +45,17 @@ impl FlowHost {
         }
         if let Some(flow) = offer.flow_ref {
             seats &= !self.masks.done(flow, offer.event.direction);
+            if offer.event.transaction != 0 && kind == EventKind::Transaction {
+                seats &= !self.masks.finished(flow, offer.event.transaction);
+            }
+        }
+        if matches!(kind, EventKind::StreamData | EventKind::Transaction) {
+            seats = self.panel.interests.wanting_application(seats, offer.flow.application);
+        }
+        let direction = offer.event.direction;
+        let free = self.panel.interests.wanting_without_hits(seats, kind, direction, offer.flow);
+        if free != seats {
+            seats = free | (seats & self.panel.hit(offer.hits));
         }
         self.panel.offer(seats, kind, offer);
         self.mark();
@@ -69,8 +81,8 @@ impl FlowHost {
 
     #[inline]
     fn mark(&mut self) {
-        for (flow, bit, directions) in self.panel.marks.drain(..) {
-            self.masks.mark(flow, bit, directions);
+        for (flow, bit, finished) in self.panel.marks.drain(..) {
+            self.masks.mark(flow, bit, finished);
         }
     }
 
@@ -78,6 +90,13 @@ impl FlowHost {
     #[inline]
     pub fn is_read(&self, flow: FlowRef, direction: Direction) -> bool {
         self.panel.interests.readers() & !self.masks.done(flow, direction.number()) != 0
+    }
+
+    /// Whether any plugin wants this kind of event of this direction of the flow: of packets,
+    /// streams and transactions, whether there is anything to reassemble and decode for.
+    #[inline]
+    pub fn reads(&self, flow: FlowRef, direction: Direction, kind: EventKind) -> bool {
+        self.panel.interests.readers_of(kind) & !self.masks.done(flow, direction.number()) != 0
     }
 
     /// Puts a warmed instance to work, at a burst boundary. An id that is there already is

@@ -4,6 +4,7 @@ use crate::calls::NativeCalls;
 use crate::fault::FaultKind;
 use crate::guest::GuestSide;
 use crate::plugin::Plugin;
+use crate::shelf::Shelf;
 use portcullis_plugin_abi::{Done, Layout, NativeGuest, Output, Verdict, record};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,6 +73,11 @@ impl Instance {
         .unwrap_or(&mut [])
     }
 
+    /// Calls only allowed at init are answered from now on, or not any more.
+    pub(crate) fn at_init(&mut self, initing: bool) {
+        self.side().initing = initing;
+    }
+
     /// The output arena.
     #[inline]
     fn output(&self) -> &[u8] {
@@ -100,10 +106,11 @@ impl Instance {
     /// Judges the batch in the input arena; answers the fuel used (0 natively). After a fault the
     /// instance is poisoned: its arenas can be read, and it is never called again.
     #[inline]
-    pub(crate) fn run(&mut self, fuel: u64, now: u64) -> Result<u64, FaultKind> {
+    pub(crate) fn run(&mut self, fuel: u64, now: u64, shelf: &mut Shelf) -> Result<u64, FaultKind> {
         if self.poisoned {
             return Err(FaultKind::NoInstance);
         }
+        std::mem::swap(&mut self.side().shelf, shelf);
         let result = match &mut self.running {
             Running::Sandboxed { store, batch, .. } => {
                 store.data_mut().turn_to(now);
@@ -118,6 +125,7 @@ impl Instance {
                 catch_unwind(call).map(|()| 0).map_err(|_| FaultKind::Trap)
             }
         };
+        std::mem::swap(&mut self.side().shelf, shelf);
         self.poisoned = result.is_err();
         result
     }

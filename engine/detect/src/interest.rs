@@ -2,6 +2,7 @@
 
 use crate::limits::PLUGINS_MAX;
 use crate::manifest::{Manifest, Shard};
+use crate::pattern::Always;
 use portcullis_plugin_abi::{EventKind, FlowRec};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -28,7 +29,17 @@ pub struct Interests {
     all_anomalies: Seats,
     anomalies: Vec<Seats>,
     shards: [Seats; 3],
+    /// Plugins that want all application protocols.
+    all_applications: Seats,
+    applications: [Seats; APPLICATIONS],
+    /// Plugins that want packets, streams and transactions only with hits.
+    only_hits: Seats,
+    /// What they want without, by the number of the kind.
+    always: [Vec<(Seats, Always)>; 16],
 }
+
+/// Application protocols that an interest can name.
+const APPLICATIONS: usize = 64;
 
 impl Default for Interests {
     fn default() -> Self {
@@ -41,13 +52,23 @@ impl Default for Interests {
             all_anomalies: 0,
             anomalies: Vec::new(),
             shards: [0; 3],
+            all_applications: 0,
+            applications: [0; APPLICATIONS],
+            only_hits: 0,
+            always: Default::default(),
         }
     }
 }
 
 impl Interests {
     /// Adds a plugin in a seat (0–31); `anomalies` are the engine's names by their numbers.
-    pub(crate) fn add(&mut self, seat: usize, manifest: &Manifest, anomalies: &[String]) {
+    pub(crate) fn add(
+        &mut self,
+        seat: usize,
+        manifest: &Manifest,
+        anomalies: &[String],
+        always: &[Always],
+    ) {
         let bit: Seats = 1 << (seat % PLUGINS_MAX);
         for kind in &manifest.events {
             if let Some(seats) = self.kinds.get_mut(usize::from(kind.number())) {
@@ -76,6 +97,23 @@ impl Interests {
         }
         if let Some(seats) = self.shards.get_mut(manifest.shard as usize) {
             *seats |= bit;
+        }
+        self.all_applications |= if manifest.applications.is_empty() { bit } else { 0 };
+        for &application in &manifest.applications {
+            if let Some(seats) = self.applications.get_mut(usize::from(application)) {
+                *seats |= bit;
+            }
+        }
+        if manifest.only_hits {
+            self.only_hits |= bit;
+            for row in always {
+                let rows = self.always.get_mut(usize::from(row.kind.number()));
+                let Some(rows) = rows else { continue };
+                match rows.iter_mut().find(|(_, known)| known == row) {
+                    Some((seats, _)) => *seats |= bit,
+                    None => rows.push((bit, *row)),
+                }
+            }
         }
     }
 
@@ -120,9 +158,48 @@ impl Interests {
         seats & (self.all_anomalies | named)
     }
 
-    /// Whether any plugin reads packets or streams.
+    /// Which of `seats` want streams and transactions of this application protocol.
+    #[inline]
+    pub fn wanting_application(&self, seats: Seats, application: u16) -> Seats {
+        let named = self.applications.get(usize::from(application)).copied().unwrap_or(0);
+        seats & (self.all_applications | named)
+    }
+
+    /// Which of `seats` want such an event though none of their patterns was found in it: those
+    /// that do not say `only_hits`, those whose rules always want it. All, for kinds of events
+    /// that carry no bytes.
+    #[inline]
+    pub fn wanting_without_hits(
+        &self,
+        seats: Seats,
+        kind: EventKind,
+        direction: u8,
+        flow: &FlowRec,
+    ) -> Seats {
+        use EventKind::{Packet, StreamData, Transaction};
+        let choosy = seats & self.only_hits;
+        if choosy == 0 || !matches!(kind, Packet | StreamData | Transaction) {
+            return seats;
+        }
+        let mut out = seats & !choosy;
+        for (of, row) in self.always.get(usize::from(kind.number())).into_iter().flatten() {
+            if row.covers(kind, flow.protocol, direction, flow.application) {
+                out |= choosy & of;
+            }
+        }
+        out
+    }
+
+    /// Which plugins want a kind of event at all.
+    #[inline]
+    pub fn readers_of(&self, kind: EventKind) -> Seats {
+        self.kinds.get(usize::from(kind.number())).copied().unwrap_or(0)
+    }
+
+    /// Which plugins read packets, streams or transactions.
     pub fn readers(&self) -> Seats {
-        self.kinds.get(1).copied().unwrap_or(0) | self.kinds.get(6).copied().unwrap_or(0)
+        use EventKind::{Packet, StreamData, Transaction};
+        [Packet, StreamData, Transaction].iter().fold(0, |all, &kind| all | self.readers_of(kind))
     }
 
     /// Host scope: to which of `shards` an event goes for which plugins. At most three routes,
@@ -174,6 +251,14 @@ fn ports(ranges: &[(u16, u16)]) -> Ports {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use portcullis_plugin_abi::application;
+
+    const ALWAYS: &[Always] = &[Always {
+        kind: EventKind::Transaction,
+        protocol: Some(6),
+        direction: Some(1),
+        application: Some(application::TLS),
+    }];
 
     fn interests(lines: &str) -> Interests {
         let manifest = format!(
@@ -182,7 +267,7 @@ mod tests {
         );
         let manifest = Manifest::parse(manifest.as_bytes()).unwrap();
         let mut interests = Interests::default();
-        interests.add(0, &manifest, &["land".to_owned(), "tcp_xmas".to_owned()]);
+        interests.add(0, &manifest, &["land".to_owned(), "tcp_xmas".to_owned()], ALWAYS);
         interests
     }
 
@@ -200,6 +285,23 @@ mod tests {
             let seats = of.wanting(EventKind::Anomaly, protocol, port);
             assert_eq!((of.wanting_anomaly(seats, 0), of.wanting_anomaly(seats, 1)), (1, 0));
         }
+    }
+
+    #[test]
+    fn streams_and_transactions_are_narrowed_by_application_and_hits() {
+        let of = interests(
+            "events = [\"transaction\", \"packet\", \"flow-start\"]\nonly_hits = true\n\
+             applications = [\"http\", \"tls\"]\ncapabilities = [\"pattern\"]",
+        );
+        let by = |application| of.wanting_application(1, application);
+        assert_eq!([application::HTTP, application::TLS].map(by), [1, 1]);
+        assert_eq!([application::UNKNOWN, application::DNS, application::FAILED].map(by), [0; 3]);
+        let tls = application::TLS;
+        let flow = FlowRec { protocol: 6, application: tls, ..bytemuck::Zeroable::zeroed() };
+        let without = |kind, direction| of.wanting_without_hits(1, kind, direction, &flow);
+        assert_eq!(without(EventKind::Transaction, 1), 1, "always");
+        assert_eq!(without(EventKind::Transaction, 0), 0);
+        assert_eq!((without(EventKind::Packet, 1), without(EventKind::FlowStart, 1)), (0, 1));
     }
 
     #[test]

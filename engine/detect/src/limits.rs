@@ -51,6 +51,9 @@ pub struct HostLimits {
     pub segments: u16,
     /// Spare instances per plugin.
     pub spares: usize,
+    /// Bytes of buffers that one plugin's batch keeps whole, for plugins that read by handle; a
+    /// single event that shows more has its last buffers cut, counted.
+    pub whole_bytes: u32,
     /// Verdicts taken from one batch; more are counted and dropped.
     pub verdicts: u32,
     /// The longest block that a plugin may propose.
@@ -69,6 +72,7 @@ impl Default for HostLimits {
             flows: 1 << 16,
             segments: u16::MAX,
             spares: 2,
+            whole_bytes: 1 << 20,
             verdicts: 64,
             block: Duration::from_secs(32_768 * 60),
             fault_offenders: 4,
@@ -95,8 +99,8 @@ impl HostLimits {
     /// What one host keeps for each flow, whatever the plugins.
     pub fn memory_terms(&self) -> Vec<MemoryTerm> {
         vec![MemoryTerm {
-            what: format!("plugin masks of {} flows, 12 bytes", self.flows),
-            bytes: u64::from(self.flows) * 12,
+            what: format!("plugin masks of {} flows, 20 bytes", self.flows),
+            bytes: u64::from(self.flows) * 20,
         }]
     }
 }

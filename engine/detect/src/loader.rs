@@ -1,9 +1,10 @@
 //! From the bytes of a module to a plugin, without running any of its code.
 
+use crate::data::PluginData;
 use crate::limits::LoadLimits;
 use crate::manifest::Manifest;
 use crate::places::Places;
-use crate::plugin::{Body, Grants, NativeFactory, Plugin};
+use crate::plugin::{Body, Grants, NativeFactory, Plugin, Reading};
 use crate::section::outline;
 use crate::shared::SharedTables;
 use crate::warm::Sandboxed;
@@ -68,6 +69,16 @@ impl Loader {
 
     /// Loads a module. Takes about half a second for each 800 kB.
     pub fn load(&self, wasm: &[u8], grants: &Grants) -> Result<Arc<Plugin>, LoadError> {
+        self.load_with(wasm, grants, PluginData::default())
+    }
+
+    /// Loads a module that is given sections.
+    pub fn load_with(
+        &self,
+        wasm: &[u8],
+        grants: &Grants,
+        data: PluginData,
+    ) -> Result<Arc<Plugin>, LoadError> {
         if wasm.len() > self.limits.module_bytes {
             return Err(LoadError::TooLarge(wasm.len(), self.limits.module_bytes));
         }
@@ -81,7 +92,7 @@ impl Loader {
         exports(&module, &manifest)?;
         let pre = linker.instantiate_pre(&module).map_err(LoadError::Link)?;
         let body = Body::Sandboxed(Sandboxed { engine: self.engine.clone(), pre });
-        Ok(self.plugin(manifest, grants, body))
+        self.plugin(manifest, grants, body, data)
     }
 
     /// Reads and checks the manifest alone: no compiling, no running.
@@ -98,9 +109,20 @@ impl Loader {
         factory: NativeFactory,
         grants: &Grants,
     ) -> Result<Arc<Plugin>, LoadError> {
+        self.native_with(manifest, factory, grants, PluginData::default())
+    }
+
+    /// As [`Loader::native`], with sections.
+    pub fn native_with(
+        &self,
+        manifest: &[u8],
+        factory: NativeFactory,
+        grants: &Grants,
+        data: PluginData,
+    ) -> Result<Arc<Plugin>, LoadError> {
         let manifest = Manifest::parse(manifest)?;
         self.granted(&manifest, grants)?;
-        Ok(self.plugin(manifest, grants, Body::Native(factory)))
+        self.plugin(manifest, grants, Body::Native(factory), data)
     }
 
     /// Forgets all shared counters and bits, e.g. between captures of a replay.
@@ -108,22 +130,30 @@ impl Loader {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn plugin(&self, manifest: Manifest, grants: &Grants, body: Body) -> Arc<Plugin> {
+    fn plugin(
+        &self,
+        manifest: Manifest,
+        grants: &Grants,
+        body: Body,
+        data: PluginData,
+    ) -> Result<Arc<Plugin>, LoadError> {
+        let reading = Reading::new(&manifest, data)?;
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = manifest.calls.iter().any(|c| matches!(c, Call::Bit | Call::Count));
         let entries = if wanted { self.limits.counters } else { 1 };
         let tables = shared
             .entry(manifest.name.clone())
             .or_insert_with(|| Arc::new(SharedTables::new(entries, self.limits.seed)));
-        Arc::new(Plugin {
+        Ok(Arc::new(Plugin {
             places: Places::of(&manifest, &self.limits),
+            reading,
             shared: tables.clone(),
             grants: grants.clone(),
             anomalies: self.anomalies.clone(),
             seed: self.limits.seed,
             manifest,
             body,
-        })
+        }))
     }
 
     fn granted(&self, manifest: &Manifest, grants: &Grants) -> Result<(), LoadError> {

@@ -5,9 +5,10 @@ use crate::instance::Instance;
 use crate::interest::{Interests, Seats};
 use crate::limits::{HostLimits, PLUGINS_MAX};
 use crate::manifest::Scope;
+use crate::offer::{Offer, OfferedHit};
 use crate::plugin::Plugin;
-use crate::seat::{Desk, Offer, Seat, SeatCounters};
-use crate::slots::{Directions, FlowRef};
+use crate::seat::{Desk, Seat, SeatCounters};
+use crate::slots::{Finished, FlowRef};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, Finding, FlowFacts, PluginId, Proof, SegmentId, Tick, VlanStack};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub(crate) struct Panel {
     pub(crate) limits: HostLimits,
     pub(crate) interests: Interests,
     pub(crate) now: Tick,
-    pub(crate) marks: Vec<(FlowRef, u32, Directions)>,
+    pub(crate) marks: Vec<(FlowRef, u32, Finished)>,
     scope: Scope,
     seats: Vec<Seat>,
     findings: Vec<Finding>,
@@ -86,7 +87,7 @@ impl Panel {
             let index = seats.trailing_zeros() as usize;
             seats &= seats - 1;
             let Some(seat) = self.seats.get_mut(index) else { return };
-            if seat.is_full(offer.payload.len()) {
+            if seat.is_full(offer) {
                 self.now = self.now.max(Tick(offer.event.at));
                 self.run_seat(index);
             }
@@ -94,6 +95,15 @@ impl Panel {
                 seat.push(offer, kind, &self.limits);
             }
         }
+    }
+
+    /// Whose patterns were found.
+    #[inline]
+    pub(crate) fn hit(&self, hits: &[OfferedHit]) -> Seats {
+        let bit = |hit: &OfferedHit| {
+            self.seats.iter().find(|s| s.id == hit.plugin).map_or(0, |seat| seat.bit)
+        };
+        hits.iter().fold(0, |all, hit| all | bit(hit))
     }
 
     fn run_seat(&mut self, index: usize) {
@@ -237,7 +247,8 @@ impl Panel {
     fn rebuild(&mut self) {
         self.interests = Interests::default();
         for (index, seat) in self.seats.iter().enumerate().filter(|(_, s)| !s.unloaded) {
-            self.interests.add(index, &seat.plugin.manifest, &seat.plugin.anomalies);
+            let (plugin, always) = (&seat.plugin, &seat.plugin.patterns().always);
+            self.interests.add(index, &plugin.manifest, &plugin.anomalies, always);
         }
     }
 }

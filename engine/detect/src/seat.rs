@@ -12,14 +12,17 @@
 mod contain;
 mod write;
 
-use crate::check::{Refusal, finding};
+use crate::check::{Knowledge, Refusal, finding};
 use crate::conduct::Conduct;
+use crate::data::RuleCache;
 use crate::fault::{Fault, FaultKind, PluginEvent};
 use crate::instance::Instance;
 use crate::limits::{EVENTS_MAX, HostLimits};
+use crate::offer::Offer;
 use crate::places::{HEADER_LEN, STRIDES};
 use crate::plugin::Plugin;
-use crate::slots::{Directions, FlowRef, Slots};
+use crate::shelf::Shelf;
+use crate::slots::{Finished, FlowRef, Slots};
 use portcullis_plugin_abi::{
     ABI, Batch, Done, DoneScope, Event, EventKind, FlowRec, MAGIC, Output, write_record,
 };
@@ -29,23 +32,6 @@ use std::sync::Arc;
 /// Fuel for the batch loop itself, whatever the events: reading the header, the first calls.
 const FUEL_BATCH: u64 = 20_000;
 
-/// An event as it is offered to a host.
-#[derive(Clone, Copy)]
-pub struct Offer<'a> {
-    /// The flow as it stands; its slot is filled in by the host.
-    pub flow: &'a FlowRec,
-    /// The event; its indices are filled in by the host.
-    pub event: Event,
-    /// Bytes behind the transport header; cut to each plugin's snap length.
-    pub payload: &'a [u8],
-    /// What a finding will carry.
-    pub facts: &'a FlowFacts,
-    /// The frame in the burst; `None` where there is none.
-    pub frame: Option<FrameIndex>,
-    /// The flow in its worker's table; `None` where there is none (ARP, host scope).
-    pub flow_ref: Option<FlowRef>,
-}
-
 /// The host's own record of an event in the batch. The guest never sees it.
 pub(crate) struct Offered {
     pub(crate) facts: FlowFacts,
@@ -54,17 +40,11 @@ pub(crate) struct Offered {
     pub(crate) frame: Option<FrameIndex>,
     pub(crate) flow: Option<FlowRef>,
     pub(crate) at: Tick,
-    pub(crate) buffer: Option<Shown>,
+    /// Its buffers in the batch: the first and how many.
+    pub(crate) buffers: (u32, u32),
+    pub(crate) transaction: u32,
     /// Taken back: its flow or its sender made the guest fault earlier in this batch.
     void: bool,
-}
-
-/// A buffer as it was shown.
-#[derive(Clone, Copy)]
-pub(crate) struct Shown {
-    pub(crate) index: u32,
-    pub(crate) at: u32,
-    pub(crate) len: u32,
 }
 
 impl Offered {
@@ -102,6 +82,13 @@ pub struct SeatCounters {
     pub slotless: u64,
     /// Plugin events that found no room.
     pub events_lost: u64,
+    /// Buffers that were left out, or kept shorter than they are, since their event shows more
+    /// than a batch holds.
+    pub buffers_cut: u64,
+    /// Hits that found no room.
+    pub hits_cut: u64,
+    /// Regexes given up at their step limit.
+    pub regexes_given_up: u64,
 }
 
 /// Where the results of running go.
@@ -111,7 +98,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) findings: &'a mut Vec<Finding>,
     pub(crate) faults: &'a mut Vec<Fault>,
     pub(crate) events: &'a mut Vec<(PluginId, PluginEvent)>,
-    pub(crate) marks: &'a mut Vec<(FlowRef, u32, Directions)>,
+    pub(crate) marks: &'a mut Vec<(FlowRef, u32, Finished)>,
 }
 
 /// How a flow's records in the batch are found again.
@@ -140,8 +127,12 @@ pub(crate) struct Seat {
     number: u64,
     pending: Vec<Offered>,
     flows: u32,
-    buffers: u32,
+    hits: u32,
     data: u32,
+    shelf: Shelf,
+    /// Where the buffers of the event being written came to lie, by their places in the offer.
+    placed: Vec<u32>,
+    rules: RuleCache,
     slots_used: Vec<FlowRef>,
     recent: Vec<Recent>,
     stamp: u32,
@@ -167,8 +158,11 @@ impl Seat {
             number: 0,
             pending: Vec::with_capacity(events),
             flows: 0,
-            buffers: 0,
+            hits: 0,
             data: 0,
+            shelf: shelf(&plugin, limits),
+            placed: Vec::new(),
+            rules: RuleCache::default(),
             slots_used: Vec::with_capacity(events),
             recent: vec![Recent::default(); (events * 2).next_power_of_two()],
             stamp: 1,
@@ -209,6 +203,8 @@ impl Seat {
         self.spares.clear();
         self.instance = None;
         self.conduct = Conduct::new();
+        self.rules.clear();
+        self.shelf = shelf(&plugin, limits);
         self.plugin = plugin;
         !same && old_state_mattered(&self.plugin)
     }
@@ -242,7 +238,15 @@ impl Seat {
         let changed = self.run(desk);
         let event = Event { kind: kind.number(), at: desk.now.0, ..bytemuck::Zeroable::zeroed() };
         let flow: FlowRec = bytemuck::Zeroable::zeroed();
-        let offer = Offer { flow: &flow, event, payload: &[], facts, frame: None, flow_ref: None };
+        let offer = Offer {
+            flow: &flow,
+            event,
+            buffers: &[],
+            hits: &[],
+            facts,
+            frame: None,
+            flow_ref: None,
+        };
         self.push(&offer, kind, desk.limits);
         let fuel = self.plugin.manifest.fuel.tick;
         self.run_with(desk, fuel) || changed
@@ -311,12 +315,12 @@ impl Seat {
             events: u32::try_from(self.pending.len()).unwrap_or(0),
             event_stride: STRIDES[1],
             events_at: places.events_at,
-            buffers: self.buffers,
+            buffers: self.shelf.len(),
             buffer_stride: STRIDES[2],
             buffers_at: places.buffers_at,
-            hits: 0,
-            hit_stride: 16,
-            hits_at: places.slots_at,
+            hits: self.hits,
+            hit_stride: STRIDES[3],
+            hits_at: places.hits_at,
             slots_at: places.slots_at,
             slots_len: places.data_at - places.slots_at,
             data_at: places.data_at,
@@ -330,7 +334,8 @@ impl Seat {
             return Some((Err(FaultKind::Memory), bytemuck::Zeroable::zeroed()));
         }
         let budget = fuel.saturating_mul(u64::from(last - first)).saturating_add(FUEL_BATCH);
-        let result = instance.run(budget, now.0);
+        let result = instance.run(budget, now.0, &mut self.shelf);
+        self.counters.regexes_given_up += std::mem::take(&mut instance.side().given_up);
         let mut out = instance.published();
         if result.is_err() && out.progress < first {
             out.progress = first;
@@ -345,6 +350,12 @@ impl Seat {
             return;
         }
         let Some(instance) = &mut self.instance else { return };
+        let known = &mut Knowledge {
+            plugin: self.id,
+            shelf: &self.shelf,
+            rules: &mut self.rules,
+            limits: desk.limits,
+        };
         let mut reached = first;
         for index in 0..out.verdicts {
             let Some(verdict) = instance.verdict(index) else { break };
@@ -358,7 +369,7 @@ impl Seat {
             } else {
                 reached = verdict.event;
                 match self.pending.get(verdict.event as usize).filter(|o| !o.void) {
-                    Some(offered) => finding(self.id, instance, &verdict, offered, desk.limits),
+                    Some(offered) => finding(known, instance, &verdict, offered),
                     None => Err(Refusal::Event),
                 }
             };
@@ -377,7 +388,7 @@ impl Seat {
         for index in 0..out.dones {
             let Some(done) = instance.done(index) else { break };
             match mark(&self.pending, &done, first..last) {
-                Some((flow, directions)) => desk.marks.push((flow, self.bit, directions)),
+                Some((flow, finished)) => desk.marks.push((flow, self.bit, finished)),
                 None => self.counters.dones_refused += 1,
             }
         }
@@ -434,18 +445,24 @@ fn old_state_mattered(plugin: &Plugin) -> bool {
     plugin.manifest.flow_state > 0
 }
 
+/// A shelf for a plugin: whole buffers only where it may read them.
+fn shelf(plugin: &Plugin, limits: &HostLimits) -> Shelf {
+    let room = if plugin.reading.whole { limits.whole_bytes } else { 0 };
+    Shelf::new(plugin.places.buffers_max, room)
+}
+
 /// What a done means, where it names a judged event with a flow.
 fn mark(
     pending: &[Offered],
     done: &Done,
     judged: std::ops::Range<u32>,
-) -> Option<(FlowRef, Directions)> {
+) -> Option<(FlowRef, Finished)> {
     let offered = pending.get(done.event as usize).filter(|_| judged.contains(&done.event))?;
-    let directions = match DoneScope::from_number(done.scope)? {
-        DoneScope::Flow => Directions::Both,
-        DoneScope::Direction => Directions::One(offered.direction.min(1)),
-        // Transactions come with the decoders; until then there is nothing to be done with.
-        DoneScope::Transaction => return None,
+    let finished = match DoneScope::from_number(done.scope)? {
+        DoneScope::Flow => Finished::Flow,
+        DoneScope::Direction => Finished::Direction(offered.direction.min(1)),
+        DoneScope::Transaction if offered.transaction == 0 => return None,
+        DoneScope::Transaction => Finished::Transaction(offered.transaction),
     };
-    Some((offered.flow?, directions))
+    Some((offered.flow?, finished))
 }

@@ -5,9 +5,10 @@ use crate::instance::Instance;
 use crate::interest::{Interests, Seats};
 use crate::limits::HostLimits;
 use crate::manifest::Scope;
+use crate::offer::Offer;
 use crate::panel::{InstallError, Panel};
 use crate::plugin::Plugin;
-use crate::seat::{Offer, SeatCounters};
+use crate::seat::SeatCounters;
 use portcullis_plugin_abi::{Event, EventKind, FlowRec};
 use portcullis_types::{Finding, FlowFacts, PluginId, Tick};
 use std::sync::Arc;
@@ -49,7 +50,8 @@ impl HostShard {
         let offer = Offer {
             flow: &event.flow,
             event: event.event,
-            payload: &[],
+            buffers: &[],
+            hits: &[],
             facts: &event.facts,
             frame: None,
             flow_ref: None,

@@ -45,14 +45,21 @@ pub(crate) struct Masks {
 struct Mask {
     generation: u32,
     done: [u32; 2],
+    /// The last transaction that a plugin finished with, and who has. An earlier one is forgotten
+    /// and shown again: done saves work, and nothing depends on it.
+    transaction: u32,
+    finished: u32,
 }
 
-/// Which directions.
+/// What is finished with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Directions {
-    /// 0 to the server, 1 to the client.
-    One(u8),
-    Both,
+pub(crate) enum Finished {
+    /// A direction: 0 to the server, 1 to the client.
+    Direction(u8),
+    /// The flow.
+    Flow,
+    /// One transaction, by its id.
+    Transaction(u32),
 }
 
 impl Masks {
@@ -71,17 +78,38 @@ impl Masks {
         }
     }
 
-    pub(crate) fn mark(&mut self, (index, generation): FlowRef, bit: u32, directions: Directions) {
+    /// Who has finished with a transaction.
+    #[inline]
+    pub(crate) fn finished(&self, (index, generation): FlowRef, transaction: u32) -> u32 {
+        match self.flows.get(index as usize) {
+            Some(mask)
+                if mask.generation == generation.wrapping_add(1)
+                    && mask.transaction == transaction =>
+            {
+                mask.finished
+            }
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn mark(&mut self, (index, generation): FlowRef, bit: u32, what: Finished) {
         let Some(mask) = self.flows.get_mut(index as usize) else { return };
         let generation = generation.wrapping_add(1);
         if mask.generation != generation {
-            *mask = Mask { generation, done: [0; 2] };
+            *mask = Mask { generation, ..Mask::default() };
+        }
+        if let Finished::Transaction(id) = what {
+            if mask.transaction != id {
+                (mask.transaction, mask.finished) = (id, 0);
+            }
+            mask.finished |= bit;
+            return;
         }
         let [to_server, to_client] = &mut mask.done;
-        if directions != Directions::One(1) {
+        if what != Finished::Direction(1) {
             *to_server |= bit;
         }
-        if directions != Directions::One(0) {
+        if what != Finished::Direction(0) {
             *to_client |= bit;
         }
     }
@@ -103,10 +131,16 @@ mod tests {
     #[test]
     fn masks_keep_directions_and_generations_apart() {
         let mut masks = Masks::new(2);
-        masks.mark((0, 5), 0b10, Directions::One(1));
+        masks.mark((0, 5), 0b10, Finished::Direction(1));
         assert_eq!((masks.done((0, 5), 0), masks.done((0, 5), 1)), (0, 0b10));
         assert_eq!(masks.done((0, 6), 1), 0);
-        masks.mark((0, 5), 0b1, Directions::Both);
+        masks.mark((0, 5), 0b1, Finished::Flow);
         assert_eq!((masks.done((0, 5), 0), masks.done((0, 5), 1)), (0b1, 0b11));
+        masks.mark((0, 5), 0b100, Finished::Transaction(7));
+        masks.mark((0, 5), 0b1000, Finished::Transaction(7));
+        assert_eq!((masks.finished((0, 5), 7), masks.finished((0, 5), 8)), (0b1100, 0));
+        assert_eq!((masks.finished((0, 6), 7), masks.done((0, 5), 0)), (0, 0b1));
+        masks.mark((0, 5), 0b1, Finished::Transaction(8));
+        assert_eq!((masks.finished((0, 5), 7), masks.finished((0, 5), 8)), (0, 0b1));
     }
 }

@@ -7,6 +7,7 @@ use crate::guest::GuestSide;
 use crate::instance::{Arenas, Instance, Running, kind_of};
 use crate::places::{CONFIG_MAX, HEADER_LEN, STRIDES};
 use crate::plugin::{Body, Plugin};
+use crate::shelf::Shelf;
 use portcullis_plugin_abi::{
     ABI, Batch, Done, Init, Layout, MAGIC, Verdict, export, record, write_record,
 };
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use wasmtime::{Engine, InstancePre, Store, StoreLimitsBuilder};
 
 /// What sandboxed instances are made from.
+#[derive(Clone)]
 pub(crate) struct Sandboxed {
     pub(crate) engine: Engine,
     pub(crate) pre: InstancePre<GuestSide>,
@@ -32,7 +34,9 @@ impl Plugin {
                 Instance::new(self.clone(), arenas, Running::Native { guest, side })
             }
         };
+        instance.at_init(true);
         init(self, &mut instance)?;
+        instance.at_init(false);
         // One empty batch: code pages and arenas are touched before the street needs them.
         let empty = Batch {
             magic: MAGIC,
@@ -41,6 +45,7 @@ impl Plugin {
             flow_stride: STRIDES[0],
             event_stride: STRIDES[1],
             buffer_stride: STRIDES[2],
+            hit_stride: STRIDES[3],
             slots_at: self.places.slots_at,
             data_at: self.places.data_at,
             ..bytemuck::Zeroable::zeroed()
@@ -48,7 +53,8 @@ impl Plugin {
         if !write_record(instance.input(), 0, &empty) {
             return Err(WarmError::Layout("the input arena is too short for a header"));
         }
-        instance.run(self.manifest.fuel.event, 0).map_err(WarmError::Fault)?;
+        let mut shelf = Shelf::default();
+        instance.run(self.manifest.fuel.event, 0, &mut shelf).map_err(WarmError::Fault)?;
         Ok(instance)
     }
 }
@@ -80,6 +86,7 @@ fn sandboxed(plugin: &Arc<Plugin>, body: &Sandboxed) -> Result<Instance, WarmErr
     let memory = instance
         .get_memory(&mut store, export::MEMORY)
         .ok_or(WarmError::Layout("there is no memory"))?;
+    store.data_mut().memory = Some(memory);
     let at =
         layout_at.call(&mut store, plugin.places.len).map_err(|e| WarmError::Fault(kind_of(&e)))?;
     let all = memory.data(&store);

@@ -5,7 +5,7 @@
 use portcullis_detect::abi::{Event, EventKind, FlowRec};
 use portcullis_detect::{
     Fault, FaultKind, FlowHost, Grants, HostLimits, LoadError, LoadLimits, Loader, Offer, Plugin,
-    PluginEvent, Refusal,
+    PluginEvent, Refusal, Shown,
 };
 use portcullis_types::{
     Action, Addr, Finding, FlowFacts, FrameIndex, Party, PluginId, Proof, SegmentId, Tick,
@@ -121,7 +121,8 @@ fn offer(host: &mut FlowHost, flow: u32, frame: u16, code: u16, at: u64) {
     host.offer(&Offer {
         flow: &rec,
         event,
-        payload: b"GET / HTTP/1.1",
+        buffers: &[Shown::payload(b"GET / HTTP/1.1")],
+        hits: &[],
         facts: &facts,
         frame: Some(FrameIndex(frame)),
         flow_ref: Some((flow, 1)),
@@ -414,7 +415,15 @@ fn offer_as(host: &mut FlowHost, who: u32, flow: u32) {
     let rec = FlowRec { protocol: 6, ..bytemuck::Zeroable::zeroed() };
     let event = Event { kind: 1, code: 666, at: 5, ..bytemuck::Zeroable::zeroed() };
     let flow_ref = Some((flow, 1));
-    host.offer(&Offer { flow: &rec, event, payload: &[], facts: &facts, frame: None, flow_ref });
+    host.offer(&Offer {
+        flow: &rec,
+        event,
+        buffers: &[],
+        hits: &[],
+        facts: &facts,
+        frame: None,
+        flow_ref,
+    });
 }
 
 fn refusal(wasm: &[u8]) -> String {

@@ -7,7 +7,7 @@ use crate::events;
 use crate::lane::{EXPIRED_PER_BURST, Lane, LaneParts};
 use crate::outlet::Outlet;
 use crate::report::{Anomaly, Conversation, FlowEnded, Report};
-use portcullis_detect::{HostEvent, Interests, Offer};
+use portcullis_detect::{HostEvent, Interests, Offer, Shown};
 use portcullis_flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, TcpState};
 use portcullis_plugin_abi::{EventKind, FlowRec};
 use portcullis_types::{DropReason, FlowFacts, FrameIndex, Tick};
@@ -293,7 +293,8 @@ impl<O: Outlet> Offering<'_, O> {
             self.lane.detectors.offer(&Offer {
                 flow: &self.record,
                 event,
-                payload: packet.payload(self.bytes),
+                buffers: &[Shown::payload(packet.payload(self.bytes))],
+                hits: &[],
                 facts: &self.facts,
                 frame: Some(held.index),
                 flow_ref: held.flow_ref(),

@@ -208,7 +208,7 @@ pub struct Buffer {
     pub data_at: u32,
     /// How many of its bytes lie there.
     pub data_len: u32,
-    /// How many bytes it has on the host, for `buffer_read` and `regex_match`.
+    /// How many bytes it has in all; `buffer_read` and `regex_match` work on that many.
     pub whole_len: u32,
     /// Zero.
     pub reserved: u32,

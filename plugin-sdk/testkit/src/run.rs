@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::compare::{described, differences};
 use portcullis_detect::{
     Fault, FlowHost, Grants, HostEvent, HostLimits, HostShard, LoadLimits, Loader, NativeFactory,
-    Offer, Plugin, Scope,
+    Offer, Plugin, Scope, Shown,
 };
 use portcullis_types::{Finding, FrameIndex, PluginId, Tick};
 use std::collections::BTreeSet;
@@ -150,7 +150,8 @@ fn run_case(
             Host::Flow(h) => h.offer(&Offer {
                 flow: &ready.flow,
                 event: ready.event,
-                payload: &ready.payload,
+                buffers: &[Shown::payload(&ready.payload)],
+                hits: &[],
                 facts: &ready.facts,
                 frame: Some(FrameIndex(frame)),
                 flow_ref: Some(ready.flow_ref),

@@ -5,7 +5,7 @@ use super::{Desk, Offered, Seat};
 use crate::conduct::Step;
 use crate::fault::{Fault, FaultKind, PluginEvent};
 use crate::places::STRIDES;
-use crate::slots::Directions;
+use crate::slots::Finished;
 use portcullis_plugin_abi::{Event, EventKind, record, write_record};
 use portcullis_types::Party;
 
@@ -45,7 +45,7 @@ impl Seat {
             desk.faults.push(Fault { plugin, flow, frame, offender, kind, at });
         }
         if let Some(flow) = flow {
-            desk.marks.push((flow, self.bit, Directions::Both));
+            desk.marks.push((flow, self.bit, Finished::Flow));
         }
         let step = self.conduct.fault(offender, desk.now, desk.limits);
         let muted = matches!(step, Step::Mute(_));

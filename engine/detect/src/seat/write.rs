@@ -1,20 +1,36 @@
 //! Filling a batch: every record is written once, straight to its place in guest memory.
 
-use super::{Offer, Offered, Recent, Seat, Shown};
+use super::{Offered, Recent, Seat};
 use crate::limits::HostLimits;
+use crate::offer::Offer;
 use crate::places::STRIDES;
+use crate::shelf::Row;
 use crate::slots::FlowRef;
-use portcullis_plugin_abi::{Buffer, Event, EventKind, FlowRec, NONE, buffer_kind, write_record};
+use portcullis_plugin_abi::{
+    Buffer, Event, EventKind, FlowRec, Hit, NONE, buffer_kind, write_record,
+};
 use portcullis_types::Tick;
 
 impl Seat {
-    /// Whether the batch is full for this event.
+    /// Whether the batch is full for this event. An empty batch is never full: what one event shows
+    /// beyond it is cut.
     #[inline]
-    pub(crate) fn is_full(&self, payload: usize) -> bool {
+    pub(crate) fn is_full(&self, offer: &Offer<'_>) -> bool {
         let places = &self.plugin.places;
-        let room = places.data_max.saturating_sub(self.data);
+        if self.pending.is_empty() {
+            return false;
+        }
+        let hits = if places.hits_max == 0 { 0 } else { offer.hits.len() };
+        let (mut data, mut whole) = (0, 0);
+        for shown in offer.buffers {
+            data += shown.bytes.len().min(self.plugin.reading.snap(shown.kind));
+            whole += shown.bytes.len();
+        }
         self.pending.len() >= places.events_max as usize
-            || payload.min(self.plugin.manifest.snap as usize) > room as usize
+            || data > (places.data_max.saturating_sub(self.data)) as usize
+            || self.shelf.len() as usize + offer.buffers.len() > places.buffers_max as usize
+            || self.hits as usize + hits > places.hits_max as usize
+            || (self.plugin.reading.whole && whole > self.shelf.room())
     }
 
     /// Puts an event into the batch. There is room: see [`Seat::is_full`].
@@ -27,7 +43,8 @@ impl Seat {
             frame: offer.frame,
             flow: offer.flow_ref,
             at: Tick(offer.event.at),
-            buffer: None,
+            buffers: (0, 0),
+            transaction: offer.event.transaction,
             void: false,
         };
         let muted = self.conduct.mutes(offered.sender(), offered.at, limits);
@@ -44,7 +61,7 @@ impl Seat {
             None => (NONE, None),
         };
         let Some(instance) = &mut self.instance else { return };
-        let places = &self.plugin.places;
+        let places = self.plugin.places;
         let arena = instance.input();
         let stride = |i: u32, size: u32| i as usize * size as usize;
 
@@ -61,33 +78,28 @@ impl Seat {
             self.flows += 1;
         }
 
-        let snap = self.plugin.manifest.snap as usize;
-        let shown = offer.payload.get(..offer.payload.len().min(snap)).unwrap_or(&[]);
-        let mut event = Event { flow: rec, first_buffer: self.buffers, buffers: 0, ..offer.event };
-        if !shown.is_empty() {
-            let at = places.data_at + self.data;
-            let len = u32::try_from(shown.len()).unwrap_or(0);
-            let cut = shown.len() < offer.payload.len();
-            let buffer = Buffer {
-                handle: self.buffers,
-                kind: buffer_kind::PAYLOAD,
-                flags: if cut { Buffer::TRUNCATED } else { Buffer::COMPLETE },
-                data_at: at,
-                data_len: len,
-                ..bytemuck::Zeroable::zeroed()
-            };
-            let buffer_at = places.buffers_at as usize + stride(self.buffers, STRIDES[2]);
-            fits &= write_record(arena, buffer_at, &buffer);
-            match arena.get_mut(at as usize..at as usize + shown.len()) {
-                Some(room) => room.copy_from_slice(shown),
-                None => fits = false,
-            }
-            event.buffers = 1;
-            offered.buffer = Some(Shown { index: self.buffers, at, len });
-            self.buffers += 1;
-            self.data += len;
-        }
         let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
+        let first = self.shelf.len();
+        self.shelf.event(offer.flow_ref);
+        if !offer.buffers.is_empty() {
+            self.show(offer, index);
+        }
+        let shown = self.shelf.len() - first;
+        let first_hit = self.hits;
+        if !offer.hits.is_empty() {
+            self.report(offer, index);
+        }
+        offered.buffers = (first, shown);
+        let event = Event {
+            flow: rec,
+            first_buffer: first,
+            buffers: u16::try_from(shown).unwrap_or(u16::MAX),
+            first_hit,
+            hits: u16::try_from(self.hits - first_hit).unwrap_or(u16::MAX),
+            ..offer.event
+        };
+        let Some(instance) = &mut self.instance else { return };
+        let arena = instance.input();
         fits &= write_record(arena, places.events_at as usize + stride(index, STRIDES[1]), &event);
         debug_assert!(fits, "places are computed for events_max events");
         if let (Some(flow), true) = (offer.flow_ref, rec + 1 == self.flows) {
@@ -95,6 +107,88 @@ impl Seat {
         }
         self.counters.events += 1;
         self.pending.push(offered);
+    }
+
+    /// Writes an event's buffers: their records, as much of their bytes as the plugin wants, and,
+    /// where it may read by handle, all of them to the shelf.
+    fn show(&mut self, offer: &Offer<'_>, event: u32) {
+        let (places, reading) = (&self.plugin.places, &self.plugin.reading);
+        let Some(instance) = &mut self.instance else { return };
+        let arena = instance.input();
+        self.placed.clear();
+        for shown in offer.buffers {
+            let snap = reading.snap(shown.kind);
+            let nothing = shown.bytes.is_empty() && shown.kind == buffer_kind::PAYLOAD;
+            if nothing || (snap == 0 && !reading.whole) {
+                self.placed.push(NONE);
+                continue;
+            }
+            let index = self.shelf.len();
+            if index >= places.buffers_max {
+                self.counters.buffers_cut += 1;
+                self.placed.push(NONE);
+                continue;
+            }
+            let room = places.data_max.saturating_sub(self.data) as usize;
+            let wanted = shown.bytes.len().min(snap);
+            let bytes = shown.bytes.get(..wanted.min(room)).unwrap_or(&[]);
+            let at = places.data_at + self.data;
+            let len = u32::try_from(bytes.len()).unwrap_or(0);
+            match arena.get_mut(at as usize..at as usize + bytes.len()) {
+                Some(room) => room.copy_from_slice(bytes),
+                None => debug_assert!(false, "room was computed"),
+            }
+            let handle = self.shelf.next_handle();
+            let (kind, transaction) = (shown.kind, shown.transaction);
+            let row =
+                Row { at, len, kind, index: shown.index, transaction, event, ..Row::default() };
+            let whole = if reading.whole { shown.bytes } else { &[] };
+            let kept = self.shelf.put(row, whole);
+            let cut = bytes.len() < shown.bytes.len();
+            let short = reading.whole && (kept as usize) < shown.bytes.len();
+            let all = u32::try_from(shown.bytes.len()).unwrap_or(u32::MAX);
+            self.counters.buffers_cut += u64::from(short || bytes.len() < wanted);
+            let buffer = Buffer {
+                handle,
+                kind,
+                index: shown.index,
+                transaction,
+                flags: match cut {
+                    true => shown.flags & !Buffer::COMPLETE | Buffer::TRUNCATED,
+                    false => shown.flags,
+                },
+                offset: shown.offset,
+                data_at: at,
+                data_len: len,
+                whole_len: if reading.whole { kept } else { all },
+                reserved: 0,
+            };
+            let record_at = places.buffers_at as usize + index as usize * STRIDES[2] as usize;
+            let fits = write_record(arena, record_at, &buffer);
+            debug_assert!(fits, "places are computed for buffers_max buffers");
+            self.data += len;
+            self.placed.push(index);
+        }
+    }
+
+    /// Writes the hits of this plugin.
+    fn report(&mut self, offer: &Offer<'_>, event: u32) {
+        let places = &self.plugin.places;
+        let Some(instance) = &mut self.instance else { return };
+        let arena = instance.input();
+        for hit in offer.hits.iter().filter(|hit| hit.plugin == self.id) {
+            if self.hits >= places.hits_max {
+                self.counters.hits_cut += 1;
+                continue;
+            }
+            let placed = self.placed.get(usize::from(hit.buffer)).copied();
+            let (buffer, pattern, end) = (placed.unwrap_or(NONE), hit.pattern, hit.end);
+            let record = Hit { event, buffer, pattern, end };
+            let at = places.hits_at as usize + self.hits as usize * STRIDES[3] as usize;
+            let fits = write_record(arena, at, &record);
+            debug_assert!(fits, "places are computed for hits_max hits");
+            self.hits += 1;
+        }
     }
 
     /// Where the flow's slot lies in this batch and its last record, if it has one. A slot met for
@@ -159,7 +253,8 @@ impl Seat {
     pub(super) fn begin_batch(&mut self) {
         self.pending.clear();
         self.slots_used.clear();
-        (self.flows, self.buffers, self.data) = (0, 0, 0);
+        self.shelf.clear();
+        (self.flows, self.hits, self.data) = (0, 0, 0);
         self.stamp = self.stamp.wrapping_add(1);
     }
 }
