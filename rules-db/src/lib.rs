@@ -5,6 +5,7 @@
 //! must never know packets or flows, nor match anything: it says what a rule means.
 
 pub mod ast;
+pub mod compile;
 mod refusal;
 mod ruleset;
 

@@ -122,7 +122,7 @@ fields! {
     IpId = 3,
     /// IP protocol.
     IpProtocol = 4,
-    /// Bits of an IPv4 fragment: 1 more, 2 don't, 4 reserved.
+    /// Upper three bits of the fragment field of an IPv4 header, as a number of 16 bits.
     FragmentBits = 5,
     /// Offset of a fragment, in eight bytes.
     FragmentOffset = 6,
@@ -152,7 +152,7 @@ fields! {
     FlowBytesToServer = 18,
     /// Bytes to the client so far.
     FlowBytesToClient = 19,
-    /// Bits of the IP options that are there.
+    /// The IPv4 options that are there: a bit for each option number (the type's lower five bits).
     IpOptions = 20,
     /// Bytes of the stream to the server so far.
     StreamToServer = 21,
@@ -166,6 +166,8 @@ fields! {
     Vid2 = 25,
     /// MTU that an ICMPv6 message names.
     IcmpMtu = 26,
+    /// 4 or 6.
+    IpVersion = 27,
 }
 
 /// What happens to a flow bit, or is asked of it.

@@ -179,7 +179,7 @@ pub enum Step {
         /// from where the number lies, from the start, or from the end,
         from: u8,
         /// plus this.
-        post_offset: i64,
+        post_offset: Value,
     },
     /// `byte_extract`.
     ByteExtract {
@@ -379,7 +379,7 @@ impl Step {
                 out.u32(*multiplier);
                 out.byte(u8::from(*align));
                 out.byte(*from);
-                out.bytes(&post_offset.to_le_bytes());
+                post_offset.write(out);
             }
             Step::ByteExtract { source, multiplier, align, variable } => {
                 out.byte(5);
@@ -477,7 +477,7 @@ impl Step {
                 multiplier: r.u32()?,
                 align: r.byte()? != 0,
                 from: r.byte()?,
-                post_offset: r.i64()?,
+                post_offset: Value::read(r)?,
             },
             5 => Step::ByteExtract {
                 source: ByteSource::read(r)?,

@@ -1,0 +1,142 @@
+//! What the host is told of a rule, and addresses and ports as the form has them.
+
+use crate::ast::{AddressSet, PortSet, Rule, RuleAction, TargetSide};
+use crate::ruleset::Classifications;
+use portcullis_plugin_abi::PartyKind;
+use portcullis_rules_form::{AddressRange, Info, PortRange, action};
+use portcullis_types::{Action, Class, Confidence, Reach, Severity};
+
+/// What a rule's match means.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Judgement {
+    /// Attack or suspicious.
+    pub class: Class,
+    /// E.g. `malware`.
+    pub category: String,
+    /// How grave.
+    pub severity: Severity,
+    /// How sure.
+    pub confidence: Confidence,
+    /// The most that the rule may ask for.
+    pub ceiling: Action,
+    /// Who did it.
+    pub offender: PartyKind,
+    /// To whom.
+    pub target: PartyKind,
+    /// ATT&CK ids.
+    pub attack: Vec<String>,
+}
+
+/// What decides that, e.g. a table that an operator edits.
+pub trait Policy {
+    /// What this rule's match means.
+    fn judge(&self, rule: &Rule, classes: &Classifications) -> Judgement;
+}
+
+/// A policy without a table: class and severity by priority, at most a report for `alert`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlainPolicy;
+
+impl Policy for PlainPolicy {
+    fn judge(&self, rule: &Rule, _classes: &Classifications) -> Judgement {
+        let (offender, target) = match rule.about.target {
+            Some(TargetSide::Source) => (PartyKind::Destination, PartyKind::Source),
+            _ => (PartyKind::Source, PartyKind::Destination),
+        };
+        let severity = match rule.about.priority {
+            0 | 1 => Severity::High,
+            2 => Severity::Medium,
+            3 => Severity::Low,
+            _ => Severity::Info,
+        };
+        let class = if rule.about.priority <= 1 { Class::Attack } else { Class::Suspicious };
+        let ceiling = match rule.header.action {
+            RuleAction::Pass | RuleAction::Config => Action::Pass,
+            RuleAction::Alert => Action::Report,
+            _ => Action::Terminate,
+        };
+        let attack = rule.about.metadata.iter();
+        let attack = attack.filter(|(k, _)| k == "mitre_technique_id").map(|(_, v)| v.clone());
+        Judgement {
+            class,
+            category: "other".to_owned(),
+            severity,
+            confidence: Confidence::Medium,
+            ceiling,
+            offender,
+            target,
+            attack: attack.collect(),
+        }
+    }
+}
+
+/// A rule's verb, as the form has it. `config` says nothing and stops nothing.
+pub(super) fn verb(written: RuleAction) -> u8 {
+    match written {
+        RuleAction::Alert | RuleAction::Config => action::ALERT,
+        RuleAction::Pass => action::PASS,
+        RuleAction::Drop => action::DROP,
+        RuleAction::RejectSource | RuleAction::RejectDestination | RuleAction::RejectBoth => {
+            action::REJECT
+        }
+    }
+}
+
+pub(super) fn info(rule: &Rule, judgement: &Judgement) -> Info {
+    Info {
+        gid: rule.id.gid,
+        sid: rule.id.sid,
+        rev: rule.id.rev,
+        priority: u32::from(rule.about.priority),
+        class: judgement.class as u8,
+        severity: judgement.severity as u8,
+        confidence: judgement.confidence as u8,
+        action: judgement.ceiling as u8,
+        offender: judgement.offender.number(),
+        target: judgement.target.number(),
+        reach: Reach::Flow as u8,
+        verb: verb(rule.header.action),
+        message: rule.about.message.clone(),
+        classtype: rule.about.classtype.clone().unwrap_or_default(),
+        category: judgement.category.clone(),
+        references: rule.about.references.iter().map(|r| r.address.clone()).collect(),
+        attack: judgement.attack.clone(),
+        metadata: rule.about.metadata.clone(),
+    }
+}
+
+/// Sorted ranges of 128 bits; `None` for all addresses.
+pub(super) fn address_ranges(set: &AddressSet) -> Option<Vec<AddressRange>> {
+    const MAPPED: u128 = 0xffff_0000_0000;
+    if set.is_any() {
+        return None;
+    }
+    let v4 = set.v4.iter().map(|&(l, h)| (MAPPED | u128::from(l), MAPPED | u128::from(h)));
+    let mut all: Vec<(u128, u128)> = v4.chain(set.v6.iter().copied().flat_map(unmapped)).collect();
+    all.sort_unstable();
+    let range = |(low, high): (u128, u128)| AddressRange {
+        low: low.to_be_bytes(),
+        high: high.to_be_bytes(),
+    };
+    Some(all.into_iter().map(range).collect())
+}
+
+/// An IPv6 range without the addresses that stand for IPv4.
+fn unmapped((low, high): (u128, u128)) -> Vec<(u128, u128)> {
+    const FIRST: u128 = 0xffff_0000_0000;
+    const LAST: u128 = 0xffff_ffff_ffff;
+    if high < FIRST || low > LAST {
+        return vec![(low, high)];
+    }
+    let before = (low < FIRST).then_some((low, FIRST - 1));
+    let behind = (high > LAST).then_some((LAST + 1, high));
+    before.into_iter().chain(behind).collect()
+}
+
+/// Sorted ranges; `None` for all ports.
+pub(super) fn port_ranges(set: &PortSet) -> Option<Vec<PortRange>> {
+    if set.is_any() {
+        return None;
+    }
+    Some(set.ranges.iter().map(|&(low, high)| PortRange { low, high }).collect())
+}
