@@ -311,7 +311,7 @@ fn judge(
         if row.transport != transport || held.refused & bit != 0 {
             continue;
         }
-        match (row.probe)(direction, held.of(direction)) {
+        match (row.probe)(direction, held.of(direction), port) {
             Probe::Yes => return Verdict::Speaks(row),
             Probe::No => held.refused |= bit,
             Probe::More => (wait, open) = (true, true),

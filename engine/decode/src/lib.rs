@@ -14,12 +14,16 @@
 )]
 
 mod conversation;
+pub mod dns;
 mod events;
 pub mod files;
 pub mod http;
 mod limits;
 mod output;
+mod reader;
 mod registry;
+mod shelf;
+pub mod tls;
 
 pub use conversation::{Conversation, Direction, Interest, Stage, Transport};
 pub use events::{ALL as APP_EVENTS, app_event, event_name, event_named};

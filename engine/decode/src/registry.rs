@@ -55,12 +55,13 @@ pub(crate) struct Row {
     pub(crate) application: u16,
     pub(crate) transport: Transport,
     pub(crate) ports: &'static [u16],
-    pub(crate) probe: fn(Direction, &[u8]) -> Probe,
+    /// Told who sent the bytes, the bytes so far, and the server's port.
+    pub(crate) probe: fn(Direction, &[u8], u16) -> Probe,
     pub(crate) start: fn(Transport, u16, &Arc<Limits>) -> Protocol,
 }
 
 macro_rules! protocols {
-    ($($variant:ident($type:ty) = $number:ident, $probe:path, $(($transport:ident, $ports:expr)),+;)+) => {
+    ($($variant:ident($type:ty) = $number:ident, $probe:expr, $(($transport:ident, $ports:expr)),+;)+) => {
         /// The decoder of a flow.
         #[derive(Debug)]
         pub(crate) enum Protocol { $($variant(Box<$type>)),+ }
@@ -108,12 +109,19 @@ macro_rules! records {
 }
 
 protocols! {
-    Http(crate::http::Http) = HTTP, crate::http::probe, (Tcp, [80, 8080, 8000, 8008, 3128]);
+    Http(crate::http::Http) = HTTP, |way, bytes, _| crate::http::probe(way, bytes), (Tcp, [80, 8080, 8000, 8008, 3128]);
+    Tls(crate::tls::Tls) = TLS, crate::tls::probe, (Tcp, [443, 465, 636, 853, 990, 993, 995, 8443]);
+    Dns(crate::dns::Dns) = DNS, crate::dns::probe_datagram, (Udp, [53]);
+    DnsStream(crate::dns::Dns) = DNS, crate::dns::probe_stream, (Tcp, [53]);
 }
 
 records! {
     /// A transaction of HTTP.
     Http(crate::http::HttpRecord),
+    /// A session of TLS.
+    Tls(crate::tls::TlsRecord),
+    /// A question or an answer of DNS.
+    Dns(crate::dns::DnsRecord),
     /// A file in transfer.
     File(crate::files::FileRecord),
 }
