@@ -17,9 +17,13 @@ mod fragments;
 mod fuzz;
 mod hash;
 mod key;
+mod patchwork;
+mod pool;
 mod proven;
 mod slab;
+mod streams;
 mod table;
+mod target;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -33,4 +37,10 @@ pub use fragments::FragmentLimits;
 pub use fuzz::fuzz_admit;
 pub use hash::{HashKey, lane_hash, lane_of};
 pub use proven::{PROOF_WINDOW, ProvenSources};
+pub use streams::{
+    EVIDENCE_MAX, Invalid, OneSided, Placement, Retain, Retry, STREAM_EVENTS, Segment, SegmentFate,
+    StreamAnomaly, StreamConfig, StreamCounters, StreamEnd, StreamEvent, StreamPickup,
+    StreamPolicy, StreamSink, Streams, Urgent, Versions,
+};
 pub use table::{Admission, Arrival, FlowTable, Located};
+pub use target::{FragmentPolicy, TargetPolicy};

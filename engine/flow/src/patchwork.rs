@@ -1,0 +1,383 @@
+//! Which stretches of a sequence are held, and which arrival each of them came with.
+//!
+//! Pieces are ascending and disjoint. Where two arrivals meet, a rule of precedence between them
+//! decides byte for byte whose bytes stay; a piece therefore remembers how its arrival lay, also
+//! when parts of it have been cut away. All is allocated at start. This file must never know what
+//! the bytes are, nor which rule applies.
+
+use crate::slab::NONE;
+
+/// How an arrival lies: its first offset and the one behind its last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Extent {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+}
+
+impl Extent {
+    pub(crate) fn new(start: i64, len: usize) -> Self {
+        Extent { start, end: start.saturating_add(i64::try_from(len).unwrap_or(i64::MAX)) }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    /// What both have.
+    pub(crate) fn meet(&self, other: &Extent) -> Extent {
+        Extent { start: self.start.max(other.start), end: self.end.min(other.end) }
+    }
+}
+
+/// A stretch of an arrival.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    held: Extent,
+    /// The whole arrival that it came with.
+    arrival: Extent,
+    next: u32,
+}
+
+/// The pieces of one owner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patchwork {
+    first: u32,
+    last: u32,
+    count: u32,
+}
+
+impl Default for Patchwork {
+    fn default() -> Self {
+        Patchwork { first: NONE, last: NONE, count: 0 }
+    }
+}
+
+impl Patchwork {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first == NONE
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> u32 {
+        self.count
+    }
+}
+
+/// The pool of pieces.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pieces: Box<[Piece]>,
+    free: u32,
+    left: u32,
+}
+
+impl Pieces {
+    pub(crate) fn bytes_for(pieces: u32) -> u64 {
+        u64::from(pieces) * size_of::<Piece>() as u64
+    }
+
+    pub(crate) fn new(room: u32) -> Self {
+        let extent = Extent::default();
+        let piece = |n: u32| Piece {
+            held: extent,
+            arrival: extent,
+            next: if n + 1 < room { n + 1 } else { NONE },
+        };
+        let free = if room == 0 { NONE } else { 0 };
+        Pieces { pieces: (0..room).map(piece).collect(), free, left: room }
+    }
+
+    fn piece(&self, at: u32) -> Option<&Piece> {
+        self.pieces.get(at as usize)
+    }
+
+    fn piece_mut(&mut self, at: u32) -> Option<&mut Piece> {
+        self.pieces.get_mut(at as usize)
+    }
+
+    /// The first piece.
+    pub(crate) fn first(&self, work: &Patchwork) -> Option<Extent> {
+        self.piece(work.first).map(|piece| piece.held)
+    }
+
+    /// Behind the last piece.
+    pub(crate) fn end(&self, work: &Patchwork) -> Option<i64> {
+        self.piece(work.last).map(|piece| piece.held.end)
+    }
+
+    /// The stretch without a hole that begins with the first piece.
+    pub(crate) fn run(&self, work: &Patchwork) -> Option<Extent> {
+        let mut run = self.first(work)?;
+        let mut at = self.piece(work.first).map_or(NONE, |piece| piece.next);
+        while let Some(piece) = self.piece(at)
+            && piece.held.start == run.end
+        {
+            run.end = piece.held.end;
+            at = piece.next;
+        }
+        Some(run)
+    }
+
+    /// The last piece that begins before `at`, as a place to go on from.
+    fn before(&self, work: &Patchwork, at: i64) -> u32 {
+        if self.piece(work.last).is_some_and(|piece| piece.held.end <= at) {
+            return work.last;
+        }
+        let (mut found, mut next) = (NONE, work.first);
+        while let Some(piece) = self.piece(next)
+            && piece.held.end <= at
+        {
+            (found, next) = (next, piece.next);
+        }
+        found
+    }
+
+    fn following(&self, work: &Patchwork, before: u32) -> u32 {
+        if before == NONE { work.first } else { self.piece(before).map_or(NONE, |p| p.next) }
+    }
+
+    /// Shows every held stretch that `extent` meets, with the arrival that it came with.
+    pub(crate) fn meets(
+        &self,
+        work: &Patchwork,
+        extent: Extent,
+        mut each: impl FnMut(Extent, Extent),
+    ) -> u32 {
+        let mut at = self.following(work, self.before(work, extent.start));
+        let mut met = 0;
+        while let Some(piece) = self.piece(at)
+            && piece.held.start < extent.end
+        {
+            each(piece.held.meet(&extent), piece.arrival);
+            met += 1;
+            at = piece.next;
+        }
+        met
+    }
+
+    fn link(&mut self, work: &mut Patchwork, before: u32, held: Extent, arrival: Extent) -> u32 {
+        let fresh = self.free;
+        let next = self.following(work, before);
+        let Some(piece) = self.piece_mut(fresh) else { return before };
+        let free = piece.next;
+        *piece = Piece { held, arrival, next };
+        self.free = free;
+        self.left -= 1;
+        work.count += 1;
+        match self.piece_mut(before) {
+            Some(piece) => piece.next = fresh,
+            None => work.first = fresh,
+        }
+        if next == NONE {
+            work.last = fresh;
+        }
+        fresh
+    }
+
+    fn unlink(&mut self, work: &mut Patchwork, before: u32, gone: u32) {
+        let next = self.following(work, gone);
+        match self.piece_mut(before) {
+            Some(piece) => piece.next = next,
+            None => work.first = next,
+        }
+        if work.last == gone {
+            work.last = before;
+        }
+        work.count -= 1;
+        let free = self.free;
+        if let Some(piece) = self.piece_mut(gone) {
+            piece.next = free;
+            self.free = gone;
+            self.left += 1;
+        }
+    }
+
+    /// Whether an arrival that meets `met` pieces can be put in without exceeding `most`.
+    pub(crate) fn has_room(&self, work: &Patchwork, met: u32, most: u32) -> bool {
+        let needed = met.saturating_mul(2).saturating_add(1);
+        needed <= self.left && work.count.saturating_add(needed) <= most
+    }
+
+    /// Puts an arrival in, for which [`Pieces::has_room`]. `wins` says of two arrivals, the new
+    /// one and one that came before, whether the new one's bytes stay; `write` is told every
+    /// stretch whose bytes are now the new one's.
+    pub(crate) fn insert(
+        &mut self,
+        work: &mut Patchwork,
+        new: Extent,
+        wins: impl Fn(Extent, Extent) -> bool,
+        mut write: impl FnMut(Extent),
+    ) {
+        let mut before = self.before(work, new.start);
+        let mut at = new.start;
+        loop {
+            let here = self.following(work, before);
+            let Some(piece) = self.piece(here).copied().filter(|p| p.held.start < new.end) else {
+                break;
+            };
+            if at < piece.held.start {
+                let fresh = Extent { start: at, end: piece.held.start };
+                write(fresh);
+                before = self.link(work, before, fresh, new);
+            }
+            let met = piece.held.meet(&new);
+            before = if wins(new, piece.arrival) {
+                write(met);
+                self.replace(work, before, here, met, new)
+            } else {
+                here
+            };
+            at = met.end;
+        }
+        if at < new.end {
+            let fresh = Extent { start: at, end: new.end };
+            write(fresh);
+            self.link(work, before, fresh, new);
+        }
+    }
+
+    /// Gives `part` of a piece to another arrival; says which piece now ends with `part`, or where
+    /// to go on from.
+    fn replace(
+        &mut self,
+        work: &mut Patchwork,
+        mut before: u32,
+        here: u32,
+        part: Extent,
+        arrival: Extent,
+    ) -> u32 {
+        let Some(piece) = self.piece(here).copied() else { return here };
+        if piece.held.start < part.start {
+            self.link(work, before, Extent { end: part.start, ..piece.held }, piece.arrival);
+            before = self.following(work, before);
+        }
+        if part.end < piece.held.end {
+            before = self.link(work, before, part, arrival);
+            if let Some(piece) = self.piece_mut(here) {
+                piece.held.start = part.end;
+            }
+            return before;
+        }
+        if let Some(piece) = self.piece_mut(here) {
+            (piece.held, piece.arrival) = (part, arrival);
+        }
+        here
+    }
+
+    /// Takes out everything before `at`.
+    pub(crate) fn take_before(&mut self, work: &mut Patchwork, at: i64) {
+        while let Some(piece) = self.piece(work.first).copied()
+            && piece.held.start < at
+        {
+            if piece.held.end > at {
+                if let Some(piece) = self.piece_mut(work.first) {
+                    piece.held.start = at;
+                }
+                return;
+            }
+            self.unlink(work, NONE, work.first);
+        }
+    }
+
+    /// Takes out what `extent` covers.
+    pub(crate) fn cut(&mut self, work: &mut Patchwork, extent: Extent) {
+        let mut before = self.before(work, extent.start);
+        loop {
+            let here = self.following(work, before);
+            let Some(piece) = self.piece(here).copied().filter(|p| p.held.start < extent.end)
+            else {
+                return;
+            };
+            let met = piece.held.meet(&extent);
+            if piece.held.start < met.start {
+                if met.end < piece.held.end && self.left > 0 {
+                    let left = Extent { end: met.start, ..piece.held };
+                    self.link(work, before, left, piece.arrival);
+                } else if let Some(piece) = self.piece_mut(here) {
+                    piece.held.end = met.start;
+                    before = here;
+                    continue;
+                }
+            }
+            if met.end < piece.held.end {
+                if let Some(piece) = self.piece_mut(here) {
+                    piece.held.start = met.end;
+                }
+                return;
+            }
+            self.unlink(work, before, here);
+        }
+    }
+
+    /// Takes out everything.
+    pub(crate) fn clear(&mut self, work: &mut Patchwork) {
+        while work.first != NONE {
+            self.unlink(work, NONE, work.first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(pieces: &Pieces, work: &Patchwork, model: &[Option<(Extent, usize)>]) {
+        let all = Extent { start: 0, end: 64 };
+        let mut seen = vec![None; 64];
+        let mut end = 0;
+        let mut count = 0;
+        pieces.meets(work, all, |held, arrival| {
+            assert!(held.start >= end && !held.is_empty());
+            end = held.end;
+            count += 1;
+            for at in held.start..held.end {
+                seen[usize::try_from(at).expect("small")] = Some(arrival);
+            }
+        });
+        assert_eq!(count, work.len());
+        assert_eq!(seen, model.iter().map(|m| m.map(|m| m.0)).collect::<Vec<_>>());
+    }
+
+    proptest! {
+        /// Against one owner per byte.
+        #[test]
+        fn byte_for_byte(
+            arrivals in prop::collection::vec((0i64..56, 1usize..9, any::<bool>()), 1..14),
+            rule in 0u8..4,
+        ) {
+            let wins = |new: Extent, old: Extent| match rule {
+                0 => true,
+                1 => false,
+                2 => new.start < old.start,
+                _ => new.end > old.end,
+            };
+            let mut pieces = Pieces::new(40);
+            let mut work = Patchwork::default();
+            let mut model: Vec<Option<(Extent, usize)>> = vec![None; 64];
+            for (n, (start, len, cut)) in arrivals.into_iter().enumerate() {
+                let new = Extent::new(start, len);
+                let range = usize::try_from(start).expect("small")..;
+                if cut && n % 3 == 2 && pieces.left > 1 {
+                    pieces.cut(&mut work, new);
+                    model[range][..len].fill(None);
+                } else {
+                    let met = pieces.meets(&work, new, |_, _| {});
+                    if !pieces.has_room(&work, met, 40) { continue }
+                    let mut written = vec![];
+                    pieces.insert(&mut work, new, wins, |part| written.push(part));
+                    for (at, byte) in model[range][..len].iter_mut().enumerate() {
+                        let at = start + i64::try_from(at).expect("small");
+                        let won = byte.is_none_or(|(old, _)| wins(new, old));
+                        let said = written.iter().any(|w| w.start <= at && at < w.end);
+                        prop_assert_eq!(won, said);
+                        if won { *byte = Some((new, n)) }
+                    }
+                }
+                check(&pieces, &work, &model);
+            }
+            pieces.clear(&mut work);
+            prop_assert_eq!((pieces.left, work.len()), (40, 0));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Any segmentation, order and duplication of one stream is the same stream.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Cuts `len` bytes; cuts may repeat.
+fn pieces(len: usize, cuts: &[usize]) -> Vec<(usize, usize)> {
+    let mut at: Vec<usize> = cuts.iter().map(|cut| cut % (len + 1)).chain([0, len]).collect();
+    at.sort_unstable();
+    at.windows(2).map(|pair| (pair[0], pair[1])).filter(|(a, b)| a < b).collect()
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n * 7 + n / 251).to_le_bytes()[0]).collect()
+}
+
+proptest! {
+    /// Inline and watching, with acknowledgements or without, repeated pieces and longer ones.
+    #[test]
+    fn any_segmentation_order_and_duplication(
+        len in 1usize..9_000,
+        cuts in prop::collection::vec(any::<usize>(), 0..12),
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        watching in any::<bool>(),
+        acks in any::<bool>(),
+    ) {
+        let whole = bytes(len);
+        let placement = if watching { Placement::Watching } else { Placement::Inline };
+        let mut t = Talk::open(placement);
+        let parts = pieces(len, &cuts);
+        let mut acked = 0;
+        let mut send = |t: &mut Talk, from: usize, to: usize| {
+            let flags = if to == len { ACK | FIN } else { ACK };
+            let at = i32::try_from(from).unwrap();
+            let fate = t.send(TO_SERVER, flags, at, 0, &whole[from..to]);
+            prop_assert_eq!(fate, SegmentFate::Forward);
+            let next = t.told.bytes[0].len();
+            if acks && next > acked {
+                acked = next;
+                t.send(TO_CLIENT, ACK, 0, i32::try_from(next).unwrap(), b"");
+            }
+            Ok(())
+        };
+        for index in order {
+            let (from, to) = parts[index.index(parts.len())];
+            // Now and then a piece together with its neighbour.
+            let to = if from % 3 == 0 { parts[index.index(parts.len())].1.max(to) } else { to };
+            send(&mut t, from, to)?;
+        }
+        for &(from, to) in &parts {
+            send(&mut t, from, to)?;
+        }
+        prop_assert_eq!(&t.told.bytes[0], &whole);
+        prop_assert_eq!(t.told.ends[0], Some(StreamEnd::Fin));
+        prop_assert!(t.told.gaps[0].is_empty() && t.told.conflicts.is_empty());
+        t.end();
+    }
+
+    /// Whatever comes, memory stays in its bounds, nothing panics, and inline the sink has read
+    /// exactly what the model of a receiver, whose first bytes stay, gets of what was forwarded.
+    #[test]
+    fn inline_the_receiver_gets_what_was_read(
+        sent in prop::collection::vec((0usize..400, 1usize..60, 0u8..3, any::<bool>()), 1..60)
+    ) {
+        let mut t = Talk::open(Placement::Inline);
+        let mut receiver: Vec<Option<u8>> = vec![None; 512];
+        let mut taken = Vec::new();
+        for (at, len, version, ack) in sent {
+            let payload: Vec<u8> = (at..at + len)
+                .map(|n| n.to_le_bytes()[0] ^ if n % 16 == 9 { version } else { 0 })
+                .collect();
+            let fate = t.send(TO_SERVER, ACK, i32::try_from(at).unwrap(), 0, &payload);
+            if fate == SegmentFate::Forward {
+                for (place, byte) in receiver[at..].iter_mut().zip(&payload) {
+                    if let Some(held) = place {
+                        prop_assert_eq!(*held, *byte, "two versions were forwarded");
+                    }
+                    *place = Some(*byte);
+                }
+            }
+            while let Some(&Some(byte)) = receiver.get(taken.len()) {
+                taken.push(byte);
+            }
+            prop_assert_eq!(&t.told.bytes[0], &taken);
+            if ack {
+                // A receiver that has acknowledged looks at nothing before that again.
+                let next = taken.len();
+                t.send(TO_CLIENT, ACK, 0, i32::try_from(next).unwrap(), b"");
+                for place in &mut receiver[..next] { *place = place.or(Some(0)) }
+                for (n, place) in receiver[..next].iter_mut().enumerate() { *place = Some(taken[n]) }
+            }
+            let counters = t.streams.counters();
+            prop_assert!(counters.pages <= 32);
+            if ack { break }
+        }
+        t.end();
+    }
+}
