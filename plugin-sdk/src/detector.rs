@@ -1,6 +1,9 @@
 //! The trait that a vendor writes, and what it is told at the start.
 
+use crate::host::Host;
+use crate::patterns::PatternSet;
 use crate::{EventView, Findings, Keyed};
+use std::cell::RefCell;
 
 /// A detector. One value lives in each instance; it sees the events that its manifest asks for.
 pub trait Detector: Sized + Send + 'static {
@@ -23,13 +26,13 @@ pub trait Detector: Sized + Send + 'static {
 }
 
 /// What a detector is told at the start.
-#[derive(Clone, Copy)]
 pub struct Init<'a> {
     pub(crate) config: &'a str,
     pub(crate) anomalies: &'a [Box<str>],
     pub(crate) seed: [u64; 2],
     pub(crate) gid: u32,
     pub(crate) flow_state: u32,
+    pub(crate) host: RefCell<Host<'a>>,
 }
 
 impl<'a> Init<'a> {
@@ -55,6 +58,18 @@ impl<'a> Init<'a> {
     pub fn anomaly(&self, name: &str) -> Option<u16> {
         let at = self.anomalies.iter().position(|n| &**n == name)?;
         u16::try_from(at).ok()
+    }
+
+    /// Gives the host what to look for, once: answers how many rows it took, or a negative
+    /// [`crate::code`]. Literals and regexes are numbered on behind the manifest's
+    /// `[[pattern]]` and `[[regex]]` rows. Every instance must give the same. Capability `pattern`.
+    pub fn pattern_set(&self, patterns: &PatternSet) -> i32 {
+        self.host.borrow_mut().pattern_set(patterns.rows())
+    }
+
+    /// As [`Findings::section_read`]: tables can be read at the start.
+    pub fn section_read(&self, name: &str, offset: u32, to: &mut [u8]) -> i32 {
+        self.host.borrow_mut().section_read(name, offset, to)
     }
 
     /// Makes hash maps whose key nobody outside knows.

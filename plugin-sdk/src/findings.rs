@@ -1,7 +1,9 @@
 //! What a detector says. Records go straight to the output arena, so that a later fault takes
 //! back nothing.
 
-use crate::abi::{AS_MANIFEST, Done, DoneScope, NONE, Operation, PartyKind, TEXT_MAX, Verdict};
+use crate::abi::{
+    AS_MANIFEST, Buffer, Done, DoneScope, NONE, Operation, PartyKind, TEXT_MAX, Verdict, code,
+};
 use crate::guest::Outbox;
 use crate::host::Host;
 use crate::{Action, Addr, Confidence, Reach};
@@ -41,6 +43,47 @@ impl Party {
             }
         };
         (kind.number(), [0; 16])
+    }
+}
+
+/// A buffer of this batch on the host. It means nothing in a later batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Handle(u32);
+
+impl From<&Buffer> for Handle {
+    fn from(buffer: &Buffer) -> Self {
+        Handle(buffer.handle)
+    }
+}
+
+/// What a regex says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Match {
+    /// The leftmost match that begins at `from` or later, offsets in the buffer.
+    Found {
+        /// Its first byte.
+        start: u32,
+        /// Behind its last byte.
+        end: u32,
+    },
+    /// It does not match.
+    No,
+    /// The host gave it up at its step limit: not known.
+    GaveUp,
+    /// Not asked at all; see [`crate::code`].
+    Refused(i32),
+}
+
+impl Match {
+    #[allow(clippy::cast_possible_truncation, reason = "two halves of a word")]
+    #[allow(clippy::cast_sign_loss, reason = "two halves of a word that is not negative")]
+    fn of(answer: i64) -> Match {
+        match answer {
+            0.. => Match::Found { start: (answer >> 32) as u32, end: answer as u32 },
+            _ if answer == i64::from(code::NO_MATCH) => Match::No,
+            _ if answer == i64::from(code::GAVE_UP) => Match::GaveUp,
+            _ => Match::Refused(answer as i32),
+        }
     }
 }
 
@@ -106,6 +149,39 @@ impl<'a> Findings<'a> {
     /// Clears the bit of `key` and answers whether it was set before. Capability `bit`.
     pub fn clear_bit(&mut self, table: u32, key: &[u8]) -> bool {
         self.host.bit(table, key, Operation::Clear) == 1
+    }
+
+    /// The latest buffer of a kind that this batch shows of the event's flow and `transaction`, up
+    /// to this event: e.g. a header of the request that the response belongs to. `index` tells
+    /// several of a kind apart, from 0. Capability `buffer`.
+    pub fn buffer_get(&mut self, transaction: u32, kind: u16, index: u16) -> Option<Handle> {
+        let handle = self.host.buffer_get(self.event, (transaction, kind, index));
+        u32::try_from(handle).ok().map(Handle)
+    }
+
+    /// Copies a buffer's bytes from `offset` on; answers how many, at most `to.len()`, or a
+    /// negative [`crate::code`]. Reaches all of the buffer, whatever the snap length. Capability
+    /// `buffer`.
+    pub fn buffer_read(&mut self, handle: Handle, offset: u32, to: &mut [u8]) -> i32 {
+        self.host.buffer_read(handle.0, offset, to)
+    }
+
+    /// Looks for a regex of the host, by its number, in all of a buffer from `from` on. Costs by
+    /// the bytes behind `from`. Capability `regex`.
+    pub fn regex_match(&mut self, id: u32, handle: Handle, from: u32) -> Match {
+        Match::of(self.host.regex_match(id, handle.0, from))
+    }
+
+    /// Copies bytes of a section that the plugin is given, from `offset` on; answers how many, at
+    /// most `to.len()`, or a negative [`crate::code`]. Capability `section`.
+    pub fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32 {
+        self.host.section_read(name, offset, to)
+    }
+
+    /// What is left of this batch's fuel: what something cost is the difference. Natively it never
+    /// grows less. Capability `fuel`.
+    pub fn fuel(&mut self) -> u64 {
+        self.host.fuel()
     }
 
     /// Writes to the engine's log (0 error … 4 trace), at most 256 bytes, limited per second.
@@ -194,6 +270,11 @@ impl Draft<'_, '_> {
         (self.verdict.evidence, self.verdict.evidence_at) = (buffer, at);
         self.verdict.evidence_len = len;
         self
+    }
+
+    /// The bytes that show why, in a buffer of this event ([`crate::EventView::buffers`]).
+    pub fn evidence_in(self, buffer: &Buffer, at: u32, len: u32) -> Self {
+        self.evidence(buffer.handle & Buffer::HANDLE_INDEX, at, len)
     }
 
     /// Words for people, at most 256 bytes; call it once.

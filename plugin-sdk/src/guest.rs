@@ -7,6 +7,7 @@ use crate::abi::{
 use crate::host::Host;
 use crate::{Detector, EventView, Findings, Init};
 use bytemuck::Zeroable;
+use std::cell::RefCell;
 use std::sync::atomic::{Ordering, compiler_fence};
 
 /// Room for verdicts in one batch; the host's own limit is lower or equal.
@@ -165,8 +166,9 @@ impl<D: Detector> Guest<D> {
         }
     }
 
-    fn start(&mut self) -> i32 {
-        let arena: &[u8] = bytemuck::cast_slice(&self.input);
+    fn start<'a>(&'a mut self, host: Host<'a>) -> i32 {
+        let Guest { detector, input, anomalies, .. } = self;
+        let arena: &[u8] = bytemuck::cast_slice(input);
         let init: InitRecord = record(arena);
         if init.magic != MAGIC || init.abi != u32::from(ABI) {
             return 1;
@@ -176,13 +178,14 @@ impl<D: Detector> Guest<D> {
             arena.get(at as usize..end).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("")
         };
         let names = text(init.anomalies_at, init.anomalies_len);
-        self.anomalies = names.lines().map(Box::from).collect();
-        self.detector = Some(D::new(&Init {
+        *anomalies = names.lines().map(Box::from).collect();
+        *detector = Some(D::new(&Init {
             config: text(init.config_at, init.config_len),
-            anomalies: &self.anomalies,
+            anomalies,
             seed: init.seed,
             gid: init.gid,
             flow_state: init.flow_state,
+            host: RefCell::new(host),
         }));
         0
     }
@@ -227,7 +230,7 @@ impl<D: Detector> Guest<D> {
                 Some(EventKind::EndOfInput) => detector.on_end(header.now, &mut out),
                 _ => {
                     let now = header.now;
-                    let view = EventView { reader: &reader, anomalies, event, flow, now };
+                    let view = EventView { reader: &reader, anomalies, event, flow, now, index };
                     detector.on_event(&view, &mut out);
                 }
             }
@@ -242,8 +245,8 @@ impl<D: Detector> crate::abi::NativeGuest for Guest<D> {
         self.make_arenas(input_len)
     }
 
-    fn init(&mut self, _host: &mut dyn crate::abi::NativeHost) -> i32 {
-        self.start()
+    fn init(&mut self, host: &mut dyn crate::abi::NativeHost) -> i32 {
+        self.start(Host(host))
     }
 
     fn batch(&mut self, host: &mut dyn crate::abi::NativeHost) {
@@ -312,7 +315,7 @@ impl<D: Detector> Slot<D> {
 
     /// `portcullis_init`.
     pub fn init(&self) -> i32 {
-        self.inner().0.start()
+        self.inner().0.start(Host(std::marker::PhantomData))
     }
 
     /// `portcullis_batch`.

@@ -75,7 +75,11 @@
 //! | `packet_protocols` | as `protocols` | for `"packet"` alone: `["arp"]` beside flows of TCP |
 //! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP, SCTP; not for anomalies |
 //! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"`; any protocol, port |
-//! | `snap` | 0 | bytes of payload wanted with a packet, at most 65,535 |
+//! | `applications` | all | for `"stream-data"` and `"transaction"`: `"http"`, `"tls"`, `"unknown"`, … |
+//! | `snap` | 0 | bytes wanted of each buffer, e.g. of a packet's payload, at most 65,535 |
+//! | `[snaps]` | as `snap` | by kind of buffer: `"http.uri" = 1024` |
+//! | `only_hits` | false | packets, streams, transactions only where a pattern was found |
+//! | `section` | – | rules and patterns come from this section, given by the operator |
 //! | `memory_mib` | 16 | more needs a grant |
 //! | `fuel` | 100,000 | units for one event (about 10–30 µs) |
 //! | `fuel_init`, `fuel_tick` | 100 M, 10 M | units for init and for a tick |
@@ -86,6 +90,7 @@
 //! | `max_action` | `"report"` | the most that any rule asks for |
 //! | `gid`, `sids` | – | generator and `[first, last]` rule |
 //! | `[[rule]]` | – | what one rule says; see below |
+//! | `[[pattern]]`, `[[regex]]` | none | what the host looks for on the plugin's behalf; below |
 //!
 //! `protocols` narrows packets and what happens to flows, not anomalies.
 //!
@@ -93,6 +98,44 @@
 //! `action`, `offender` and `target` (`"nobody"`, `"client"`, `"server"`, `"source"`,
 //! `"destination"`, `"given"`, `"given-mac"`), and, if wanted, `reach` (`"flow"`),
 //! `attack = ["T1046"]` and `references`.
+//!
+//! # Reading deep
+//!
+//! An event of a stream (`"stream-data"`) or of a transaction of an application protocol
+//! (`"transaction"`) shows **buffers**, each of a [`buffer_kind`]: `http.uri`, `tls.sni`, …
+//! [`EventView::buffers`] has them up to the snap length of their kind; the rest is read by handle
+//! with [`Findings::buffer_read`], and [`Findings::buffer_get`] finds those that another event of
+//! the batch showed of the same transaction. Handles live for one batch.
+//!
+//! Do not search: say what to look for, and the host scans each buffer once for the patterns of all
+//! plugins. `[[pattern]]` has `content` (as rules write it, bytes in hexadecimal between bars),
+//! `buffer`, and, if wanted, `nocase`, `direction` (`"to-server"`), `protocols` and `ports`;
+//! `[[regex]]` has `regex = "/pattern/flags"`. Both are numbered from 0, each by its own.
+//!
+//! ```toml
+//! events = ["transaction"]
+//! applications = ["http"]
+//! only_hits = true                  # and nothing else is shown
+//! snap = 4096
+//! capabilities = ["regex"]
+//!
+//! [[pattern]]                       # number 0 in EventView::hits
+//! content = "/cgi-bin/|2e 2e|/"
+//! buffer = "http.uri"
+//! nocase = true
+//!
+//! [[regex]]                         # number 0 in Findings::regex_match
+//! regex = "/cmd=[a-z]{8}/i"
+//! ```
+//!
+//! Patterns that depend on settings are given by code, with [`Init::pattern_set`]. Large read-only
+//! tables are **sections**, mapped by the host and read with [`Findings::section_read`]. Where the
+//! manifest has `section`, the host takes the rules themselves from it, and a finding by a rule
+//! that is not there is refused like one that no `[[rule]]` declares.
+//!
+//! A regex, a read and every other host function costs fuel by a published table
+//! ([`abi::CALLS`]); [`Findings::fuel`] is the meter by which a detector with many rules suspends
+//! the one that burns its budget, before the budget ends for all.
 //!
 //! # What a detector must know
 //!
@@ -111,15 +154,17 @@ mod findings;
 mod guest;
 mod hash;
 mod host;
+mod patterns;
 mod view;
 
 pub use addr::Addr;
 pub use detector::{Detector, Init};
-pub use findings::{Draft, Findings, Party};
+pub use findings::{Draft, Findings, Handle, Match, Party};
 pub use guest::Guest;
 #[cfg(target_arch = "wasm32")]
 pub use guest::Slot;
 pub use hash::{HashMap, HashSet, Keyed};
+pub use patterns::{Literal, PatternSet};
 pub use view::EventView;
 
 pub use portcullis_plugin_abi as abi;

@@ -14,6 +14,7 @@ pub struct EventView<'a> {
     pub(crate) event: &'a Event,
     pub(crate) flow: &'a FlowRec,
     pub(crate) now: u64,
+    pub(crate) index: u32,
 }
 
 impl<'a> EventView<'a> {
@@ -113,6 +114,24 @@ impl<'a> EventView<'a> {
         self.flow.flags & FLOW_SERVER_INSIDE != 0
     }
 
+    /// The flow's application protocol, see [`crate::application`]; 0 while it is not known.
+    #[inline]
+    pub fn application(&self) -> u16 {
+        self.flow.application
+    }
+
+    /// The event's transaction within its flow, 0 none.
+    #[inline]
+    pub fn transaction(&self) -> u32 {
+        self.event.transaction
+    }
+
+    /// The event's index in its batch.
+    #[inline]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
     /// TCP flags of the packet; compare with [`crate::tcp`].
     #[inline]
     pub fn tcp_flags(&self) -> u8 {
@@ -154,7 +173,15 @@ impl<'a> EventView<'a> {
         })
     }
 
-    /// What the host's matcher found in this event's buffers.
+    /// A buffer of the batch with its bytes, by its index: what [`Hit::buffer`] has.
+    #[inline]
+    pub fn buffer_at(&self, index: u32) -> Option<(Buffer, &'a [u8])> {
+        let buffer = self.reader.buffer(index)?;
+        Some((buffer, self.reader.bytes(&buffer)))
+    }
+
+    /// What the host's matcher found in this event's buffers: the numbers are those of the
+    /// manifest's `[[pattern]]` rows, then those of [`crate::PatternSet`], or the section's.
     pub fn hits(&self) -> impl Iterator<Item = Hit> + use<'a> {
         let first = self.event.first_hit;
         let reader = self.reader;

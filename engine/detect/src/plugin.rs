@@ -69,6 +69,8 @@ pub(crate) struct Reading {
     snaps: Box<[u32; buffer_kind::COUNT]>,
     /// Whether buffers are kept whole for it.
     pub(crate) whole: bool,
+    /// Whether it is shown any buffers at all.
+    pub(crate) shows: bool,
     /// The manifest's patterns, or the section's.
     patterns: Arc<Patterns>,
     /// With those that its code gave, and the rows that it gave them by.
@@ -95,6 +97,7 @@ impl Reading {
         };
         Ok(Reading {
             data,
+            shows: manifest.reads_whole() || snaps.iter().any(|&snap| snap > 0),
             snaps,
             whole: manifest.reads_whole(),
             patterns: Arc::new(patterns),

@@ -22,13 +22,14 @@ impl Seat {
         }
         let hits = if places.hits_max == 0 { 0 } else { offer.hits.len() };
         let (mut data, mut whole) = (0, 0);
-        for shown in offer.buffers {
+        let buffers = if self.plugin.reading.shows { offer.buffers } else { &[] };
+        for shown in buffers {
             data += shown.bytes.len().min(self.plugin.reading.snap(shown.kind));
             whole += shown.bytes.len();
         }
         self.pending.len() >= places.events_max as usize
             || data > (places.data_max.saturating_sub(self.data)) as usize
-            || self.shelf.len() as usize + offer.buffers.len() > places.buffers_max as usize
+            || self.shelf.len() as usize + buffers.len() > places.buffers_max as usize
             || self.hits as usize + hits > places.hits_max as usize
             || (self.plugin.reading.whole && whole > self.shelf.room())
     }
@@ -80,8 +81,11 @@ impl Seat {
 
         let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
         let first = self.shelf.len();
-        self.shelf.event(offer.flow_ref);
-        if !offer.buffers.is_empty() {
+        if self.plugin.reading.whole {
+            self.shelf.event(offer.flow_ref);
+        }
+        self.placed.clear();
+        if self.plugin.reading.shows && !offer.buffers.is_empty() {
             self.show(offer, index);
         }
         let shown = self.shelf.len() - first;
@@ -115,7 +119,6 @@ impl Seat {
         let (places, reading) = (&self.plugin.places, &self.plugin.reading);
         let Some(instance) = &mut self.instance else { return };
         let arena = instance.input();
-        self.placed.clear();
         for shown in offer.buffers {
             let snap = reading.snap(shown.kind);
             let nothing = shown.bytes.is_empty() && shown.kind == buffer_kind::PAYLOAD;
