@@ -1,6 +1,8 @@
 //! The entries for fuzzing and property tests: any bytes are literals and a payload.
 
-use crate::{Budget, Builder, Case, Hit, Kernel, Limits, Literal};
+use crate::{
+    Answer, Budget, Builder, Case, Flags, Hit, Kernel, Limits, Literal, RegexLimits, Regexes,
+};
 
 /// Makes literals of the first bytes and a payload of the rest, and asserts that both kernels
 /// and the automaton find what a naive search finds.
@@ -65,4 +67,36 @@ fn naive(literals: &[Literal<'_>], group: u32, payload: &[u8], from: usize) -> V
     }
     hits.sort_unstable();
     hits
+}
+
+/// Takes the first half of the bytes for an expression and the rest for what it searches, and
+/// asserts that nothing panics and that a match lies where it can.
+///
+/// # Panics
+/// Where it does not.
+#[doc(hidden)]
+pub fn fuzz_regex(bytes: &[u8]) {
+    let [letters, rest @ ..] = bytes else { return };
+    let (pattern, haystack) = rest.split_at(rest.len() / 2);
+    let pattern: String = pattern.iter().map(|&byte| char::from(byte & 0x7f)).collect();
+    let flags = Flags {
+        caseless: letters & 1 != 0,
+        multiline: letters & 2 != 0,
+        dot_all: letters & 4 != 0,
+        extended: letters & 8 != 0,
+        anchored: letters & 16 != 0,
+        dollar_end_only: letters & 32 != 0,
+        ungreedy: letters & 64 != 0,
+    };
+    let mut regexes = Regexes::new(RegexLimits { program_bytes: 1 << 16, ..Default::default() });
+    let Ok(id) = regexes.add(&pattern, flags) else { return };
+    let mut places = Vec::new();
+    for from in [0, haystack.len() / 3, haystack.len()] {
+        let found = regexes.find(id, haystack, from, 1 << 16);
+        let captured = regexes.captures(id, (haystack, from), 1 << 16, &mut places);
+        assert_eq!(found, captured, "/{pattern}/ from {from}");
+        if let Answer::Found { start, end } = found {
+            assert!(from <= start && start <= end && end <= haystack.len(), "/{pattern}/");
+        }
+    }
 }

@@ -30,6 +30,7 @@ mod kernel;
 mod limits;
 mod literal;
 mod matcher;
+pub mod regex;
 mod store;
 
 pub use budget::Budget;
@@ -38,3 +39,4 @@ pub use filter::Kernel;
 pub use limits::Limits;
 pub use literal::{Case, Hit, Literal};
 pub use matcher::{GroupFigures, Matcher};
+pub use regex::{Analysis, Answer, Engine, Flags, RegexError, RegexLimits, Regexes, compile_check};
