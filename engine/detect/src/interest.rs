@@ -190,6 +190,34 @@ impl Interests {
         out
     }
 
+    /// Whether any plugin wants such an event though none of its patterns was found: what is asked
+    /// before a record is built. `place` is protocol, server port, direction and application;
+    /// `shows` says whether the event has a kind of buffer.
+    #[inline]
+    pub fn wants_anyway(
+        &self,
+        kind: EventKind,
+        place: (u8, u16, u8, u16),
+        tcp_flags: u8,
+        shows: impl Fn(u16) -> bool,
+    ) -> bool {
+        let (protocol, port, direction, application) = place;
+        let mut seats = self.wanting(kind, protocol, port);
+        if matches!(kind, EventKind::StreamData | EventKind::Transaction) {
+            seats = self.wanting_application(seats, application);
+        }
+        if seats & !self.only_hits != 0 {
+            return true;
+        }
+        let rows = self.always.get(usize::from(kind.number())).into_iter().flatten();
+        rows.into_iter().any(|(of, row)| {
+            seats & of != 0
+                && row.covers(kind, protocol, direction, application)
+                && (row.tcp_flags == 0 || row.tcp_flags & tcp_flags != 0)
+                && (row.buffer == 0 || shows(row.buffer))
+        })
+    }
+
     /// Which plugins want a kind of event at all.
     #[inline]
     pub fn readers_of(&self, kind: EventKind) -> Seats {
@@ -258,6 +286,8 @@ mod tests {
         protocol: Some(6),
         direction: Some(1),
         application: Some(application::TLS),
+        tcp_flags: 0,
+        buffer: 0,
     }];
 
     fn interests(lines: &str) -> Interests {

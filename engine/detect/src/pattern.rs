@@ -27,6 +27,8 @@ pub struct PatternGroup {
     pub protocols: Vec<u8>,
     /// Server ports, inclusive ranges; empty means all.
     pub ports: Vec<(u16, u16)>,
+    /// Client ports, inclusive ranges; empty means all.
+    pub client_ports: Vec<(u16, u16)>,
 }
 
 impl PatternGroup {
@@ -73,6 +75,10 @@ pub struct Always {
     pub direction: Option<u8>,
     /// Application protocol, see [`application`]; `None` any.
     pub application: Option<u16>,
+    /// TCP flags of which the packet has at least one; 0 for no such demand.
+    pub tcp_flags: u8,
+    /// Kind of a buffer that the event must show; 0 none.
+    pub buffer: u16,
 }
 
 impl Always {
@@ -157,6 +163,7 @@ impl Patterns {
                 direction: (row.direction < 2).then_some(row.direction),
                 protocols: if row.protocol == 0 { vec![] } else { vec![row.protocol] },
                 ports: if all { vec![] } else { vec![(row.first_port, row.last_port)] },
+                client_ports: vec![],
             };
             let folded = row.flags & PatternRow::NOCASE != 0;
             self.add(group, bytes, if folded { Case::Folded } else { Case::Exact });

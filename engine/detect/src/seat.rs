@@ -10,6 +10,7 @@
 //! ```
 
 mod contain;
+mod page;
 mod write;
 
 use crate::check::{Knowledge, Refusal, finding};

@@ -384,6 +384,7 @@ fn patterns(written: &[WrittenPattern], regexes: &[WrittenRegex]) -> Result<Patt
             direction: direction.map(Direction::number),
             protocols: w.protocols.iter().map(protocol).collect::<Result<_, _>>()?,
             ports: w.ports.iter().map(port).collect::<Result<_, _>>()?,
+            client_ports: vec![],
         };
         out.add(group, &bytes, if w.nocase { Case::Folded } else { Case::Exact });
     }

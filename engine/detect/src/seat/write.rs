@@ -1,14 +1,12 @@
 //! Filling a batch: every record is written once, straight to its place in guest memory.
 
+use super::page::Page;
 use super::{Offered, Recent, Seat};
 use crate::limits::HostLimits;
 use crate::offer::Offer;
 use crate::places::STRIDES;
-use crate::shelf::Row;
 use crate::slots::FlowRef;
-use portcullis_plugin_abi::{
-    Buffer, Event, EventKind, FlowRec, Hit, NONE, buffer_kind, write_record,
-};
+use portcullis_plugin_abi::{Event, EventKind, FlowRec, NONE, write_record};
 use portcullis_types::Tick;
 
 impl Seat {
@@ -62,7 +60,7 @@ impl Seat {
             None => (NONE, None),
         };
         let Some(instance) = &mut self.instance else { return };
-        let places = self.plugin.places;
+        let (places, reading) = (&self.plugin.places, &self.plugin.reading);
         let arena = instance.input();
         let stride = |i: u32, size: u32| i as usize * size as usize;
 
@@ -80,30 +78,24 @@ impl Seat {
         }
 
         let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
-        let first = self.shelf.len();
-        if self.plugin.reading.whole {
+        let (first, first_hit) = (self.shelf.len(), self.hits);
+        let mut event =
+            Event { flow: rec, first_buffer: first, first_hit, buffers: 0, hits: 0, ..offer.event };
+        if reading.whole {
             self.shelf.event(offer.flow_ref);
         }
-        self.placed.clear();
-        if self.plugin.reading.shows && !offer.buffers.is_empty() {
-            self.show(offer, index);
+        if reading.shows || !offer.hits.is_empty() {
+            let (shelf, placed) = (&mut self.shelf, &mut self.placed);
+            let (counters, data, hits) = (&mut self.counters, &mut self.data, &mut self.hits);
+            let mut page =
+                Page { places, reading, arena, shelf, placed, counters, data, hits, event: index };
+            page.show(offer.buffers);
+            page.report(self.id, offer.hits);
+            let shown = self.shelf.len() - first;
+            event.buffers = u16::try_from(shown).unwrap_or(u16::MAX);
+            event.hits = u16::try_from(self.hits - first_hit).unwrap_or(u16::MAX);
+            offered.buffers = (first, shown);
         }
-        let shown = self.shelf.len() - first;
-        let first_hit = self.hits;
-        if !offer.hits.is_empty() {
-            self.report(offer, index);
-        }
-        offered.buffers = (first, shown);
-        let event = Event {
-            flow: rec,
-            first_buffer: first,
-            buffers: u16::try_from(shown).unwrap_or(u16::MAX),
-            first_hit,
-            hits: u16::try_from(self.hits - first_hit).unwrap_or(u16::MAX),
-            ..offer.event
-        };
-        let Some(instance) = &mut self.instance else { return };
-        let arena = instance.input();
         fits &= write_record(arena, places.events_at as usize + stride(index, STRIDES[1]), &event);
         debug_assert!(fits, "places are computed for events_max events");
         if let (Some(flow), true) = (offer.flow_ref, rec + 1 == self.flows) {
@@ -111,87 +103,6 @@ impl Seat {
         }
         self.counters.events += 1;
         self.pending.push(offered);
-    }
-
-    /// Writes an event's buffers: their records, as much of their bytes as the plugin wants, and,
-    /// where it may read by handle, all of them to the shelf.
-    fn show(&mut self, offer: &Offer<'_>, event: u32) {
-        let (places, reading) = (&self.plugin.places, &self.plugin.reading);
-        let Some(instance) = &mut self.instance else { return };
-        let arena = instance.input();
-        for shown in offer.buffers {
-            let snap = reading.snap(shown.kind);
-            let nothing = shown.bytes.is_empty() && shown.kind == buffer_kind::PAYLOAD;
-            if nothing || (snap == 0 && !reading.whole) {
-                self.placed.push(NONE);
-                continue;
-            }
-            let index = self.shelf.len();
-            if index >= places.buffers_max {
-                self.counters.buffers_cut += 1;
-                self.placed.push(NONE);
-                continue;
-            }
-            let room = places.data_max.saturating_sub(self.data) as usize;
-            let wanted = shown.bytes.len().min(snap);
-            let bytes = shown.bytes.get(..wanted.min(room)).unwrap_or(&[]);
-            let at = places.data_at + self.data;
-            let len = u32::try_from(bytes.len()).unwrap_or(0);
-            match arena.get_mut(at as usize..at as usize + bytes.len()) {
-                Some(room) => room.copy_from_slice(bytes),
-                None => debug_assert!(false, "room was computed"),
-            }
-            let handle = self.shelf.next_handle();
-            let (kind, transaction) = (shown.kind, shown.transaction);
-            let row =
-                Row { at, len, kind, index: shown.index, transaction, event, ..Row::default() };
-            let whole = if reading.whole { shown.bytes } else { &[] };
-            let kept = self.shelf.put(row, whole);
-            let cut = bytes.len() < shown.bytes.len();
-            let short = reading.whole && (kept as usize) < shown.bytes.len();
-            let all = u32::try_from(shown.bytes.len()).unwrap_or(u32::MAX);
-            self.counters.buffers_cut += u64::from(short || bytes.len() < wanted);
-            let buffer = Buffer {
-                handle,
-                kind,
-                index: shown.index,
-                transaction,
-                flags: match cut {
-                    true => shown.flags & !Buffer::COMPLETE | Buffer::TRUNCATED,
-                    false => shown.flags,
-                },
-                offset: shown.offset,
-                data_at: at,
-                data_len: len,
-                whole_len: if reading.whole { kept } else { all },
-                reserved: 0,
-            };
-            let record_at = places.buffers_at as usize + index as usize * STRIDES[2] as usize;
-            let fits = write_record(arena, record_at, &buffer);
-            debug_assert!(fits, "places are computed for buffers_max buffers");
-            self.data += len;
-            self.placed.push(index);
-        }
-    }
-
-    /// Writes the hits of this plugin.
-    fn report(&mut self, offer: &Offer<'_>, event: u32) {
-        let places = &self.plugin.places;
-        let Some(instance) = &mut self.instance else { return };
-        let arena = instance.input();
-        for hit in offer.hits.iter().filter(|hit| hit.plugin == self.id) {
-            if self.hits >= places.hits_max {
-                self.counters.hits_cut += 1;
-                continue;
-            }
-            let placed = self.placed.get(usize::from(hit.buffer)).copied();
-            let (buffer, pattern, end) = (placed.unwrap_or(NONE), hit.pattern, hit.end);
-            let record = Hit { event, buffer, pattern, end };
-            let at = places.hits_at as usize + self.hits as usize * STRIDES[3] as usize;
-            let fits = write_record(arena, at, &record);
-            debug_assert!(fits, "places are computed for hits_max hits");
-            self.hits += 1;
-        }
     }
 
     /// Where the flow's slot lies in this batch and its last record, if it has one. A slot met for
