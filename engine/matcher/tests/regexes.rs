@@ -1,7 +1,7 @@
 //! Expressions mean what PCRE2 means, on any bytes; and those of real rules compile.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use portcullis_matcher::regex::analyse;
+use portcullis_matcher::regex::{analyse, group_names};
 use portcullis_matcher::{Answer, Engine, Flags, RegexLimits, Regexes, compile_check, fuzz};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -113,6 +113,7 @@ fn what_cannot_be_followed_is_told_in_sentences() {
         ("(*ACCEPT)", "verbs"),
         ("\\p{L}", "bytes"),
         ("\\x{100}", "no byte"),
+        ("\\k<n>(?<n>a)", "spelling"),
         ("a\\", "at the end"),
         ("(?:[a-z]{1000}){1000}", "compiled"),
     ] {
@@ -144,6 +145,7 @@ fn groups_have_their_places() {
         let mut places = Vec::new();
         let answer = regexes.captures(id, (b"\xff\xfeab\n", 1), STEPS, &mut places);
         assert_eq!(answer, Answer::Found { start: 2, end: 4 });
+        assert_eq!(group_names(pattern, Flags::default()).unwrap(), [("n".to_owned(), 3)]);
         assert_eq!(places, [Some(2..4), Some(2..3), None, Some(3..4)]);
     }
 }

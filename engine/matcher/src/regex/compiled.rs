@@ -28,7 +28,7 @@ pub(crate) struct Compiled {
 
 /// What can be said of an expression without an engine.
 pub(crate) fn analyse(pattern: &str, flags: Flags) -> Result<Analysis, RegexError> {
-    let (node, captures) = parse::parse(pattern, flags)?;
+    let parse::Parsed { node, captures, .. } = parse::parse(pattern, flags)?;
     let (shortest, longest) = node.lengths();
     let engine = if node.needs_backtracking() { Engine::Backtracking } else { Engine::Linear };
     Ok(Analysis {
@@ -54,7 +54,7 @@ impl Compiled {
         if pattern.len() > limits.pattern_bytes {
             return Err(RegexError::TooLong { bytes: pattern.len(), most: limits.pattern_bytes });
         }
-        let (node, _) = parse::parse(pattern, flags)?;
+        let node = parse::parse(pattern, flags)?.node;
         let engine = if node.needs_backtracking() { Engine::Backtracking } else { Engine::Linear };
         let text = emit::emit(&node, engine);
         let program = match engine {

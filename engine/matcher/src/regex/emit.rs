@@ -4,7 +4,7 @@
 //! a digit or a line matters. It must never know the original text.
 
 use super::Engine;
-use super::syntax::{ByteSet, Greed, GroupKind, Node, Place, Reference};
+use super::syntax::{ByteSet, Greed, GroupKind, Node, Place};
 use std::fmt::Write;
 
 /// The text of `node` for `engine`.
@@ -21,8 +21,7 @@ fn write_node(node: &Node, engine: Engine, text: &mut String) {
         Node::Place(place) => text.push_str(place_text(*place, engine)),
         Node::Group(kind, node) => {
             match kind {
-                GroupKind::Capture(None) => text.push('('),
-                GroupKind::Capture(Some(name)) => put(text, format_args!("(?P<{name}>")),
+                GroupKind::Capture => text.push('('),
                 GroupKind::Plain => text.push_str("(?:"),
                 GroupKind::Atomic => text.push_str("(?>"),
                 GroupKind::Ahead => text.push_str("(?="),
@@ -51,18 +50,12 @@ fn write_node(node: &Node, engine: Engine, text: &mut String) {
         }
         Node::Back { to, folds } => {
             text.push_str(if *folds { "(?i:" } else { "(?:" });
-            match to {
-                Reference::Number(number) => put(text, format_args!("\\{number}")),
-                Reference::Name(name) => put(text, format_args!("\\k<{name}>")),
-            }
+            put(text, format_args!("\\{to}"));
             text.push(')');
         }
         Node::Keep => text.push_str("\\K"),
         Node::Conditional { on, yes, no } => {
-            match on {
-                Reference::Number(number) => put(text, format_args!("(?({number})")),
-                Reference::Name(name) => put(text, format_args!("(?(<{name}>)")),
-            }
+            put(text, format_args!("(?({on})"));
             write_node(yes, engine, text);
             text.push('|');
             write_node(no, engine, text);

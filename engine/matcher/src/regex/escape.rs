@@ -4,7 +4,7 @@
 
 use super::RegexError;
 use super::parse::Parser;
-use super::syntax::{ByteSet, Node, Place, Reference};
+use super::syntax::{ByteSet, Node, Place};
 
 impl Parser<'_> {
     /// After `\` outside a class.
@@ -45,7 +45,7 @@ impl Parser<'_> {
             Some(b'\'') => b'\'',
             _ => return Err(self.error("`\\k` wants a name: write `\\k<name>`")),
         };
-        let to = Reference::Name(self.name(close)?);
+        let to = self.named(close)?;
         Ok(Node::Back { to, folds: self.mode.folds })
     }
 
@@ -54,7 +54,7 @@ impl Parser<'_> {
         let relative = self.eat("-");
         let number = match self.number() {
             0 if braced && !relative => {
-                let to = Reference::Name(self.name(b'}')?);
+                let to = self.named(b'}')?;
                 return Ok(Node::Back { to, folds: self.mode.folds });
             }
             number if relative => (self.captures + 1).saturating_sub(number),
@@ -63,7 +63,7 @@ impl Parser<'_> {
         if number == 0 || braced && !self.eat("}") {
             return Err(self.error("`\\g` wants a group's number: write `\\g{1}`"));
         }
-        Ok(Node::Back { to: Reference::Number(number), folds: self.mode.folds })
+        Ok(Node::Back { to: number, folds: self.mode.folds })
     }
 
     /// `\1` to `\9` refer to groups; longer numbers do if there are so many, and are else octal.
@@ -71,7 +71,7 @@ impl Parser<'_> {
         let start = self.at;
         let number = self.number();
         if number < 10 || number <= self.captures {
-            return Ok(Node::Back { to: Reference::Number(number), folds: self.mode.folds });
+            return Ok(Node::Back { to: number, folds: self.mode.folds });
         }
         self.at = start;
         let first = self.take().unwrap_or(b'0');

@@ -177,6 +177,14 @@ pub fn analyse(pattern: &str, flags: Flags) -> Result<Analysis, RegexError> {
     compiled::analyse(pattern, flags)
 }
 
+/// The names of the pattern's groups, with their numbers in [`Regexes::captures`].
+///
+/// # Errors
+/// Where it is not understood.
+pub fn group_names(pattern: &str, flags: Flags) -> Result<Vec<(String, u32)>, RegexError> {
+    Ok(parse::parse(pattern, flags)?.names)
+}
+
 struct Slot {
     pattern: Box<str>,
     flags: Flags,

@@ -2,7 +2,7 @@
 //!
 //! It must never know an engine. Source: pcre2syntax(3), pcre2pattern(3).
 
-use super::syntax::{ByteSet, Greed, GroupKind, Node, Place, Reference};
+use super::syntax::{ByteSet, Greed, GroupKind, Node, Place};
 use super::{Flags, RegexError};
 
 /// Groups within groups: PCRE2 stops at 250; ours need stack in several passes.
@@ -27,13 +27,22 @@ pub(super) struct Parser<'a> {
     pub(super) mode: Mode,
     depth: u32,
     pub(super) captures: u32,
+    names: Vec<(String, u32)>,
     /// Between `\Q` and `\E`.
     pub(super) quotes: bool,
 }
 
-/// Parses `pattern`; returns the tree and the number of its captures.
-pub(crate) fn parse(pattern: &str, flags: Flags) -> Result<(Node, u32), RegexError> {
-    // Suricata hands PCRE2 bytes; so are patterns read here.
+/// What a pattern says.
+pub(crate) struct Parsed {
+    pub(crate) node: Node,
+    /// Its capturing groups.
+    pub(crate) captures: u32,
+    /// The names of groups, with their numbers.
+    pub(crate) names: Vec<(String, u32)>,
+}
+
+/// Parses `pattern`, byte by byte as Suricata hands it to PCRE2.
+pub(crate) fn parse(pattern: &str, flags: Flags) -> Result<Parsed, RegexError> {
     let mode = Mode {
         folds: flags.caseless,
         lines: flags.multiline,
@@ -42,13 +51,20 @@ pub(crate) fn parse(pattern: &str, flags: Flags) -> Result<(Node, u32), RegexErr
         ungreedy: flags.ungreedy,
         dollar_end_only: flags.dollar_end_only,
     };
-    let mut parser =
-        Parser { bytes: pattern.as_bytes(), at: 0, mode, depth: 0, captures: 0, quotes: false };
+    let mut parser = Parser {
+        bytes: pattern.as_bytes(),
+        at: 0,
+        mode,
+        depth: 0,
+        captures: 0,
+        names: Vec::new(),
+        quotes: false,
+    };
     let node = parser.choice()?;
     if parser.at < parser.bytes.len() {
         return Err(parser.error("unmatched `)`: escape it or open its group"));
     }
-    Ok((node, parser.captures))
+    Ok(Parsed { node, captures: parser.captures, names: parser.names })
 }
 
 impl Parser<'_> {
@@ -233,7 +249,7 @@ impl Parser<'_> {
         }
         if !self.eat("?") {
             self.captures += 1;
-            return self.grouped(GroupKind::Capture(None)).map(Some);
+            return self.grouped(GroupKind::Capture).map(Some);
         }
         let kinds = [
             (":", GroupKind::Plain),
@@ -252,11 +268,12 @@ impl Parser<'_> {
             if self.eat(open) {
                 let name = self.name(close)?;
                 self.captures += 1;
-                return self.grouped(GroupKind::Capture(Some(name))).map(Some);
+                self.names.push((name, self.captures));
+                return self.grouped(GroupKind::Capture).map(Some);
             }
         }
         if self.eat("P=") {
-            let to = Reference::Name(self.name(b')')?);
+            let to = self.named(b')')?;
             return Ok(Some(Node::Back { to, folds: self.mode.folds }));
         }
         if self.eat("(") {
@@ -273,7 +290,7 @@ impl Parser<'_> {
         Ok(Node::Group(kind, Box::new(node)))
     }
 
-    pub(super) fn name(&mut self, close: u8) -> Result<String, RegexError> {
+    fn name(&mut self, close: u8) -> Result<String, RegexError> {
         let mut name = String::new();
         loop {
             match self.take() {
@@ -286,19 +303,25 @@ impl Parser<'_> {
         }
     }
 
+    /// A name up to `close`, as the number of its group.
+    pub(super) fn named(&mut self, close: u8) -> Result<u32, RegexError> {
+        let name = self.name(close)?;
+        let known = self.names.iter().find(|(known, _)| *known == name);
+        let number = known.map(|(_, number)| *number);
+        number.ok_or_else(|| self.error("no group before here has this name: check its spelling"))
+    }
+
     fn conditional(&mut self) -> Result<Node, RegexError> {
         let unsupported = "only conditions on a group, `(?(1)…)`, are supported: use alternatives";
         let on = match self.peek() {
-            Some(b'1'..=b'9') => Reference::Number(self.number()),
+            Some(b'1'..=b'9') => self.number(),
             Some(b'<') => {
                 self.at += 1;
-                Reference::Name(self.name(b'>')?)
+                self.named(b'>')?
             }
             _ => return Err(self.error(unsupported)),
         };
-        if matches!(on, Reference::Number(_)) && !self.eat(")")
-            || matches!(on, Reference::Name(_)) && !self.eat(")")
-        {
+        if !self.eat(")") {
             return Err(self.error(unsupported));
         }
         let Node::Group(_, inside) = self.grouped(GroupKind::Plain)? else {

@@ -104,8 +104,8 @@ pub(crate) enum Place {
 /// How a group is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum GroupKind {
-    /// `(…)`, with its name if it has one.
-    Capture(Option<String>),
+    /// `(…)`, named or not.
+    Capture,
     /// `(?:…)`.
     Plain,
     /// `(?>…)`.
@@ -131,13 +131,6 @@ pub(crate) enum Greed {
     Possessive,
 }
 
-/// What a reference means.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reference {
-    Number(u32),
-    Name(String),
-}
-
 /// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -154,14 +147,14 @@ pub(crate) enum Node {
         greed: Greed,
     },
     Back {
-        to: Reference,
+        to: u32,
         folds: bool,
     },
     /// `\K`: the match begins here.
     Keep,
     /// `(?(1)yes|no)`.
     Conditional {
-        on: Reference,
+        on: u32,
         yes: Box<Node>,
         no: Box<Node>,
     },
@@ -173,9 +166,7 @@ impl Node {
         match self {
             Self::Empty | Self::Bytes(_) => false,
             Self::Place(place) => *place == Place::SearchStart,
-            Self::Group(GroupKind::Capture(_) | GroupKind::Plain, node) => {
-                node.needs_backtracking()
-            }
+            Self::Group(GroupKind::Capture | GroupKind::Plain, node) => node.needs_backtracking(),
             Self::Group(..) | Self::Back { .. } | Self::Keep | Self::Conditional { .. } => true,
             Self::Sequence(nodes) | Self::Choice(nodes) => {
                 nodes.iter().any(Self::needs_backtracking)
@@ -202,7 +193,7 @@ impl Node {
     pub(crate) fn starts_text(&self) -> bool {
         match self {
             Self::Place(place) => *place == Place::Start,
-            Self::Group(GroupKind::Capture(_) | GroupKind::Plain | GroupKind::Atomic, node) => {
+            Self::Group(GroupKind::Capture | GroupKind::Plain | GroupKind::Atomic, node) => {
                 node.starts_text()
             }
             Self::Sequence(nodes) => nodes.first().is_some_and(Self::starts_text),
@@ -218,7 +209,7 @@ impl Node {
             Self::Empty | Self::Place(_) | Self::Keep => (0, Some(0)),
             Self::Bytes(_) => (1, Some(1)),
             Self::Group(kind, node) => match kind {
-                GroupKind::Capture(_) | GroupKind::Plain | GroupKind::Atomic => node.lengths(),
+                GroupKind::Capture | GroupKind::Plain | GroupKind::Atomic => node.lengths(),
                 _ => (0, Some(0)),
             },
             Self::Sequence(nodes) => nodes.iter().fold((0, Some(0)), |(least, most), node| {
