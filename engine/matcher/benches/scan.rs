@@ -33,7 +33,12 @@ impl Random {
     fn text(&mut self, at_least: usize) -> Vec<u8> {
         let mut text = Vec::new();
         while text.len() < at_least {
-            text.extend_from_slice(PARTS[self.below(PARTS.len())].as_bytes());
+            if self.below(2) == 0 {
+                text.extend_from_slice(PARTS[self.below(PARTS.len())].as_bytes());
+            } else {
+                let letters = b"abcdefghijklmnopqrstuvwxyz";
+                (0..3).for_each(|_| text.push(letters[self.below(26)]));
+            }
         }
         text
     }
@@ -44,7 +49,7 @@ fn literals(count: usize) -> Vec<Vec<u8>> {
     let mut texts: Vec<Vec<u8>> = Vec::new();
     let mut known = std::collections::HashSet::new();
     while texts.len() < count {
-        let length = 5 + random.below(16);
+        let length = 6 + random.below(15);
         let text = random.text(length);
         if known.insert(text.clone()) {
             texts.push(text);

@@ -89,7 +89,7 @@ impl Builder {
         if literal.bytes.len() > most {
             return Err(BuildError::LiteralTooLong { bytes: literal.bytes.len(), most });
         }
-        if self.literals >= self.limits.literals {
+        if self.literals >= self.limits.literals.min(Limits::LITERALS_MAX) {
             return Err(BuildError::TooManyLiterals(self.limits.literals));
         }
         let is_new = !self.groups.contains_key(&literal.group);

@@ -3,7 +3,7 @@
 //! Buckets of a hash table whose entries lie one after another. An entry carries eight bytes of
 //! its literal round the window, so that most near misses end there. It must never know groups.
 
-use crate::filter::{Filter, window_at};
+use crate::filter::{FOLD, Filter, window_at};
 use crate::frequency::surprise_of;
 use crate::store::{Store, Text};
 
@@ -65,11 +65,44 @@ pub(crate) struct Wanted {
     pub(crate) id_count: u16,
 }
 
+/// A bucket: its entries, and which bytes may follow its windows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// The first entry in the low 28 bits; above, how many bytes after the window count.
+    start: u32,
+    /// One bit for the hash of what follows the window in each entry. An attacker who sends the
+    /// windows of many literals is turned away here, without the entries being touched.
+    followers: u32,
+}
+
+const START_BITS: u32 = 28;
+
+impl Bucket {
+    #[inline(always)]
+    fn first(self) -> usize {
+        (self.start & ((1 << START_BITS) - 1)) as usize
+    }
+
+    /// Whether entries may have their window and `after`, the four bytes behind it.
+    #[inline(always)]
+    fn may_have(self, after: u32) -> bool {
+        self.followers & follower_bit(after, self.start >> START_BITS) != 0
+    }
+}
+
+/// The bit of the first `count` (0 to 4) bytes of `after`, folded.
+#[inline(always)]
+fn follower_bit(after: u32, count: u32) -> u32 {
+    let kept = u64::from(after | FOLD) & ((1 << (8 * count)) - 1);
+    let kept = (kept ^ (kept >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    1 << (kept >> 59)
+}
+
 /// All literals of a group whose windows have the same width.
 #[derive(Debug)]
 pub(crate) struct Chains {
-    /// Where each bucket's entries begin; one more at the end.
-    starts: Box<[u32]>,
+    /// One more at the end, where the last bucket's entries end.
+    buckets: Box<[Bucket]>,
     shift: u32,
     entries: Box<[Entry]>,
 }
@@ -87,6 +120,10 @@ const WINDOWS_TRIED: usize = 64;
 /// Bits of surprise that a window loses for each literal that is in its bucket already: five
 /// more comparisons weigh as much as a window that is a thousand times as frequent.
 const CROWD: u32 = 2;
+
+/// Bits of surprise that a window gains for each of up to four bytes behind it, which let a
+/// bucket turn near misses away.
+const BEHIND: i64 = 2;
 
 impl Chains {
     /// Chooses a window for each literal, fills `filter`, and orders the entries by bucket.
@@ -106,15 +143,18 @@ impl Chains {
             placed.push((bucket, entry));
         }
         placed.sort_by_key(|(bucket, _)| *bucket);
-        let mut total = 0;
-        let mut starts = Vec::with_capacity(crowds.len() + 1);
-        for crowd in &crowds {
-            starts.push(total);
-            total += crowd;
+        let mut buckets = vec![Bucket::default(); crowds.len() + 1];
+        let mut first = 0;
+        let mut rest = placed.as_slice();
+        for (number, bucket) in buckets.iter_mut().enumerate() {
+            let length = rest.iter().take_while(|(place, _)| *place == number).count();
+            let (chain, after) = rest.split_at(length);
+            *bucket = bucket_of_chain(first, chain, store, filter.width());
+            first += u32::try_from(length).unwrap_or(u32::MAX);
+            rest = after;
         }
-        starts.push(total);
         let entries = placed.into_iter().map(|(_, entry)| entry).collect();
-        Self { starts: starts.into_boxed_slice(), shift, entries }
+        Self { buckets: buckets.into_boxed_slice(), shift, entries }
     }
 
     /// Calls `found` for each literal whose window is at `position`; returns how many were tried.
@@ -126,13 +166,16 @@ impl Chains {
         (bytes, position): (&[u8], usize),
         mut found: impl FnMut(&Entry, usize),
     ) -> u64 {
-        let folded = filter.folded(window_at(bytes, position));
-        let bucket = bucket_of(folded, self.shift);
-        let Some(&[start, end]) = self.starts.get(bucket..).and_then(<[u32]>::first_chunk::<2>)
+        let (window, after) = halves(eight_at(bytes, position));
+        let bucket = bucket_of(filter.folded(window), self.shift);
+        let Some(&[bucket, next]) = self.buckets.get(bucket..).and_then(<[_]>::first_chunk::<2>)
         else {
             return 0;
         };
-        let chain = self.entries.get(start as usize..end as usize).unwrap_or_default();
+        if !bucket.may_have(after) {
+            return 1;
+        }
+        let chain = self.entries.get(bucket.first()..next.first()).unwrap_or_default();
         for entry in chain {
             if let Some(end) = entry.end_at(store, bytes, position) {
                 found(entry, end);
@@ -147,14 +190,35 @@ impl Chains {
 
     /// The most literals that one window can ask to be compared.
     pub(crate) fn longest(&self) -> usize {
-        let pairs = self.starts.iter().zip(self.starts.iter().skip(1));
-        pairs.map(|(start, end)| (end - start) as usize).max().unwrap_or(0)
+        let pairs = self.buckets.iter().zip(self.buckets.iter().skip(1));
+        pairs.map(|(bucket, next)| next.first() - bucket.first()).max().unwrap_or(0)
     }
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.starts) + size_of_val(&*self.entries)
+        size_of_val(&*self.buckets) + size_of_val(&*self.entries)
     }
+}
+
+/// A window and the four bytes behind it.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the two halves of a word")]
+fn halves(eight: u64) -> (u32, u32) {
+    (eight as u32, (eight >> 32) as u32)
+}
+
+/// The bucket of entries that lie together from `first`.
+fn bucket_of_chain(first: u32, chain: &[(usize, Entry)], store: &Store, width: usize) -> Bucket {
+    let followers = |entry: &Entry| (entry.reach() - width.min(entry.reach())).min(4);
+    let count = chain.iter().map(|(_, entry)| followers(entry)).min().unwrap_or(0);
+    let count = if width == 4 { u32::try_from(count).unwrap_or(0) } else { 0 };
+    let bit = |(_, entry): &(usize, Entry)| {
+        let (values, _) = store.parts(entry.text);
+        let (_, after) = halves(eight_at(values, usize::from(entry.window_offset)));
+        follower_bit(after, count)
+    };
+    let followers = chain.iter().map(bit).fold(0, |all, bit| all | bit);
+    Bucket { start: first | count << START_BITS, followers }
 }
 
 /// The offset of the literal's rarest window, crowded buckets counted as less rare.
@@ -163,7 +227,8 @@ fn choose(values: &[u8], filter: &Filter, shift: u32, crowds: &[u32]) -> usize {
     for (offset, bytes) in values.windows(filter.width()).enumerate().take(WINDOWS_TRIED) {
         let bucket = bucket_of(filter.folded(window_at(bytes, 0)), shift);
         let crowd = crowds.get(bucket).copied().unwrap_or(0);
-        let worth = i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd);
+        let behind = (values.len() - offset - bytes.len()).min(4) as i64;
+        let worth = i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd) + BEHIND * behind;
         if worth > best.1 {
             best = (offset, worth);
         }

@@ -14,6 +14,8 @@ pub struct Limits {
 impl Limits {
     /// No literal may be longer than this, whatever is configured: lengths are 16 bits wide.
     pub const LITERAL_BYTES_MAX: usize = 65_535;
+    /// Nor may there be more literals: places in a group are 28 bits wide.
+    pub const LITERALS_MAX: usize = 1 << 28;
 }
 
 impl Default for Limits {
