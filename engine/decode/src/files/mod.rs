@@ -1,6 +1,13 @@
 //! Files in transfer: their bytes, name, magic, digests and limits. Must never know which protocol
 //! carries them.
 
+mod body;
+mod digest;
+mod magic;
+
+pub(crate) use body::{Body, Taken};
+pub use magic::magic;
+
 /// How a file's transfer ended, in the journal's words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum FileState {
