@@ -111,6 +111,10 @@ macro_rules! records {
 protocols! {
     Http(crate::http::Http) = HTTP, |way, bytes, _| crate::http::probe(way, bytes), (Tcp, [80, 8080, 8000, 8008, 3128]);
     Tls(crate::tls::Tls) = TLS, crate::tls::probe, (Tcp, [443, 465, 636, 853, 990, 993, 995, 8443]);
+    Ssh(crate::ssh::Ssh) = SSH, crate::ssh::probe, (Tcp, [22]);
+    Smtp(crate::smtp::Smtp) = SMTP, crate::smtp::probe, (Tcp, [25, 465, 587, 2525]);
+    Ftp(crate::ftp::Ftp) = FTP, crate::ftp::probe, (Tcp, [21]);
+    Smb(crate::smb::Smb) = SMB, crate::smb::probe, (Tcp, [445, 139]);
     Dns(crate::dns::Dns) = DNS, crate::dns::probe_datagram, (Udp, [53]);
     DnsStream(crate::dns::Dns) = DNS, crate::dns::probe_stream, (Tcp, [53]);
 }
@@ -120,6 +124,14 @@ records! {
     Http(crate::http::HttpRecord),
     /// A session of TLS.
     Tls(crate::tls::TlsRecord),
+    /// A connection of SSH.
+    Ssh(crate::ssh::SshRecord),
+    /// A mail.
+    Smtp(crate::smtp::SmtpRecord),
+    /// A command of FTP and its reply.
+    Ftp(crate::ftp::FtpRecord),
+    /// A command of SMB and its response.
+    Smb(crate::smb::SmbRecord),
     /// A question or an answer of DNS.
     Dns(crate::dns::DnsRecord),
     /// A file in transfer.

@@ -57,11 +57,6 @@ impl Shelf {
         }
     }
 
-    /// Whether there is anything that no message showed yet.
-    pub(crate) fn has_news(&self) -> bool {
-        self.shown < self.entries.len() || self.events_shown < self.events.len()
-    }
-
     /// Appends a message with all of them.
     pub(crate) fn show(&mut self, heading: Heading, stage: Stage, out: &mut Output) {
         out.message(heading.application, heading.transaction, heading.direction, stage);

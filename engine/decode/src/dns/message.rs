@@ -123,7 +123,7 @@ pub struct DnsMessage {
 }
 
 /// Reads a message behind its header. `None` where the questions or answers are malformed.
-pub fn read(bytes: &[u8], header: Header) -> Option<(DnsMessage, Oddities)> {
+pub(super) fn read(bytes: &[u8], header: Header) -> Option<(DnsMessage, Oddities)> {
     let mut section = Section {
         names: Names::new(bytes),
         at: HEADER,

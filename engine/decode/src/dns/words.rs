@@ -100,7 +100,10 @@ mod tests {
     #[test]
     fn words_are_found() {
         assert!(TYPES.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        assert_eq!((type_name(28), type_name(65), type_name(1234)), (Some("AAAA"), Some("HTTPS"), None));
+        assert_eq!(
+            (type_name(28), type_name(65), type_name(1234)),
+            (Some("AAAA"), Some("HTTPS"), None)
+        );
         assert_eq!((rcode_name(3), rcode_name(15)), (Some("NXDOMAIN"), None));
     }
 }

@@ -138,9 +138,7 @@ mod tests {
             ],
             alpn: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
             versions: vec![0xdada, 0x0304, 0x0303],
-            signatures: vec![
-                0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
-            ],
+            signatures: vec![0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601],
             ..Hello::default()
         };
         assert_eq!(ja4(&hello), "t13d1516h2_8daaf6152771_e5627efa2ab1");

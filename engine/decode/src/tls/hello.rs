@@ -2,8 +2,8 @@
 //! handshake header in, fields out; total. Must never know a flow.
 
 use crate::reader::Reader;
-use tls_parser::{TlsMessageHandshake, parse_tls_handshake_client_hello};
 use tls_parser::parse_tls_handshake_msg_server_hello;
+use tls_parser::{TlsMessageHandshake, parse_tls_handshake_client_hello};
 
 /// Extensions of one hello that are read; those behind are as if not sent.
 const EXTENSIONS_MAX: usize = 256;

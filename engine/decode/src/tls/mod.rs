@@ -8,7 +8,6 @@ mod layer;
 mod record;
 
 pub use certificate::{Certificate, fingerprint as certificate_fingerprint, iso_date, read};
-pub(crate) use fingerprint::hex;
 pub use fingerprint::{ja3_string, ja3s_string, ja4, md5_hex};
 pub use hello::{Hello, HelloFlaws, is_grease, version_name, version_word};
 pub use record::{Chain, Fingerprint, TlsRecord};
@@ -52,7 +51,9 @@ pub(crate) fn probe(direction: Direction, bytes: &[u8], _: u16) -> Probe {
         [22, 3, 0..=4, 0..=0x48, _, message, ..] if message == hello => Probe::Yes,
         [20 | 21 | 23 | 24, 3, 0..=4] | [20 | 21 | 23 | 24, 3, 0..=4, _] => Probe::More,
         [20..=24, 3, 0..=4, 0..=0x48, _, ..] => Probe::Perhaps,
-        [0x80..=0xff] | [0x80..=0xff, _] | [0x80..=0xff, _, 1 | 4] | [0x80..=0xff, _, 1 | 4, _] => Probe::More,
+        [0x80..=0xff] | [0x80..=0xff, _] | [0x80..=0xff, _, 1 | 4] | [0x80..=0xff, _, 1 | 4, _] => {
+            Probe::More
+        }
         [0x80..=0xff, 9..=0xff, 1, 3, 0..=4, ..] | [0x80..=0xff, 9..=0xff, 1, 0, 2, ..]
             if direction == Direction::ToServer =>
         {
@@ -258,7 +259,8 @@ impl Tls {
                 After::GoOn
             }
             (4, Direction::ToClient) => {
-                self.agreed = body.get(2..4).map_or(2, |v| v.iter().fold(0, |n, &b| n << 8 | u16::from(b)));
+                self.agreed =
+                    body.get(2..4).map_or(2, |v| v.iter().fold(0, |n, &b| n << 8 | u16::from(b)));
                 self.record.version = self.agreed;
                 self.record.server_hello = true;
                 self.state |= 2;
