@@ -228,6 +228,12 @@ impl Draft<'_, '_> {
         self
     }
 
+    /// Whose rule it is, where rules come from a section; 0 is the manifest's generator.
+    pub fn generator(mut self, gid: u32) -> Self {
+        self.verdict.gid = gid;
+        self
+    }
+
     /// What to do; more than the rule's own action is cut.
     pub fn action(mut self, action: Action) -> Self {
         self.verdict.action = action as u8;

@@ -52,7 +52,7 @@ pub struct Regex<'a> {
     pub id: u32,
     /// The pattern, without slashes.
     pub pattern: &'a str,
-    /// Its flags.
+    /// Its flags, those of the regex engine, and `R`: the subject begins where the search does.
     pub flags: &'a str,
 }
 

@@ -151,7 +151,7 @@ impl Compiler<'_> {
                 operation: asked(test.polarity),
                 bit: self.names.number(&test.name),
                 track: xbit_track(test.track),
-                expire_s: 0,
+                expire_s: self.names.expiry(&test.name),
             },
             Condition::Flowint(test) => self.flowint(test),
             Condition::IpReputation(rep) => self.reputation(rep),
@@ -330,11 +330,11 @@ impl Compiler<'_> {
                 operation: change(*how),
                 bits: names.iter().map(|n| self.names.number(n)).collect(),
             },
-            Effect::Xbits { name, track, change: how, expire } => Check::Xbits {
+            Effect::Xbits { name, track, change: how, .. } => Check::Xbits {
                 operation: change(*how),
                 bit: self.names.number(name),
                 track: xbit_track(*track),
-                expire_s: *expire,
+                expire_s: self.names.expiry(name),
             },
             Effect::Flowint { name, change, value } => {
                 let (value, named) = self.flowint_value(value);

@@ -83,3 +83,8 @@ pub(super) fn is_header(buffer: u16) -> bool {
 pub(super) fn is_scanned(buffer: u16) -> bool {
     !is_number(buffer)
 }
+
+/// It comes piece by piece, behind the fields of its transaction.
+pub(super) fn is_body(buffer: u16) -> bool {
+    matches!(buffer, kind::HTTP_REQUEST_BODY | kind::HTTP_RESPONSE_BODY | kind::FILE_DATA)
+}

@@ -157,6 +157,9 @@ impl Compiler<'_> {
             Some(chosen) => {
                 self.counts.by_literal += 1;
                 self.sites(rule, &body, &target, &chosen, entry);
+                if let Some(later) = pattern::later(rule, &chosen) {
+                    self.sites(rule, &body, &target, &later, entry);
+                }
             }
             None => self.without_literal(rule, &body, &target, entry),
         }

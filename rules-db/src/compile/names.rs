@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 /// The names.
 pub(super) struct Names {
     numbers: BTreeMap<String, u16>,
+    /// How long each other bit stays set, seconds: who asks for it must know, too.
+    expiries: BTreeMap<String, u32>,
 }
 
 impl Names {
     pub(super) fn of(rules: &[Rule]) -> Names {
         let mut numbers = BTreeMap::new();
+        let mut expiries: BTreeMap<String, u32> = BTreeMap::new();
         for rule in rules {
             for condition in &rule.conditions {
                 for name in of_condition(condition) {
@@ -19,6 +22,10 @@ impl Names {
                 }
             }
             for effect in &rule.effects {
+                if let Effect::Xbits { name, expire, .. } = effect {
+                    let longest = expiries.entry(name.clone()).or_default();
+                    *longest = (*longest).max(*expire);
+                }
                 for name in of_effect(effect) {
                     numbers.insert(name.to_owned(), 0);
                 }
@@ -27,12 +34,17 @@ impl Names {
         for (i, number) in numbers.values_mut().enumerate() {
             *number = u16::try_from(i).unwrap_or(u16::MAX);
         }
-        Names { numbers }
+        Names { numbers, expiries }
     }
 
     /// The number of a name. More than 65,535 names share the last.
     pub(super) fn number(&self, name: &str) -> u16 {
         self.numbers.get(name).copied().unwrap_or(u16::MAX)
+    }
+
+    /// How long another bit stays set: the longest that any rule gives it.
+    pub(super) fn expiry(&self, name: &str) -> u32 {
+        self.expiries.get(name).copied().unwrap_or(0)
     }
 
     pub(super) fn list(&self) -> Vec<&str> {

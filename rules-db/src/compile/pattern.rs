@@ -58,6 +58,29 @@ pub(super) fn choose(rule: &Rule) -> Option<Chosen> {
     best.map(|(_, chosen)| chosen)
 }
 
+/// A literal of a buffer that comes later than the chosen one's, where the rule has such: bodies
+/// come behind headers, often in another packet, and it is then that the rule can be decided.
+pub(super) fn later(rule: &Rule, chosen: &Chosen) -> Option<Chosen> {
+    if kinds::is_body(chosen.kind) {
+        return None;
+    }
+    let mut best: Option<(u32, Chosen)> = None;
+    let bodies = rule.buffers.iter().enumerate().filter(|(_, t)| kinds::is_body(t.kind));
+    for (buffer, tests) in bodies {
+        for test in &tests.tests {
+            let BufferTest::Content(content) = test else { continue };
+            let whole = FastPatternPart::Whole;
+            let Some((bytes, nocase)) = searchable(tests, content, whole) else { continue };
+            let worth = worth(tests.kind, &bytes);
+            if best.as_ref().is_none_or(|(w, _)| worth > *w) {
+                let kind = tests.kind;
+                best = Some((worth, Chosen { buffer, kind, bytes, nocase }));
+            }
+        }
+    }
+    best.map(|(_, chosen)| chosen)
+}
+
 /// Length and variety; any buffer of the application is worth more than raw payload, unless the
 /// literal there is a single byte.
 fn worth(kind: u16, bytes: &[u8]) -> u32 {

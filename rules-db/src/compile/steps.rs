@@ -197,9 +197,12 @@ impl Compiler<'_> {
                 if !p.captures.is_empty() {
                     self.cannot(rule, "what a pcre captures is not kept");
                 }
+                let relative = p.from == Origin::Cursor;
+                // Of a relative one the subject begins at the cursor: `^` stands there.
+                let flags = if relative { format!("{}R", p.flags) } else { p.flags.clone() };
                 Step::Regex {
-                    regex: self.builder.regex(&p.pattern, &p.flags),
-                    relative: p.from == Origin::Cursor,
+                    regex: self.builder.regex(&p.pattern, &flags),
+                    relative,
                     negated: negated(p.polarity),
                     relative_next: bound_next(rest).0,
                 }

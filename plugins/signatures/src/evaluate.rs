@@ -1,0 +1,440 @@
+//! An event against the rules that may match it.
+//!
+//! ```text
+//! hits ─► literals ─► candidates ┐
+//! always-rules, address rules    ├─► sorted by number ─► header ─► checks ─► parts ─► effects
+//! rules that wait for more       ┘    (pass first, who sets a bit before who asks for it)
+//! ```
+//!
+//! Must never know where the bytes come from: see [`crate::world`].
+
+use crate::effects::{self, RuleKey};
+use crate::header;
+use crate::inspect::{Subject, inspect};
+use crate::memory::Memory;
+use crate::store::Store;
+use crate::suspension::Suspensions;
+use crate::transform;
+use crate::world::{Facts, Occasion, Piece, Way, World};
+use portcullis_plugin_sdk::{EventKind, buffer_kind};
+use portcullis_rules_form::{
+    Always, Body, Candidate, Check, NONE, Part, Refused, Section, action, head, needs, part,
+};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Candidates of one event that are tried; the rest is counted.
+const CANDIDATES_MAX: usize = 4_096;
+/// Findings of one event.
+const FINDINGS_MAX: usize = 64;
+/// Matches lately told: the same rule on packet and stream of one frame is told once.
+const RECENT: usize = 32;
+
+/// A rule that matched and is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Generator.
+    pub gid: u32,
+    /// Number.
+    pub sid: u32,
+    /// Revision.
+    pub rev: u32,
+    /// The rule's verb, or a rate filter's: [`action`].
+    pub verb: u8,
+    /// The verb is not the rule's own.
+    pub changed: bool,
+    /// It holds for the flow, not for this packet alone.
+    pub whole_flow: bool,
+    /// Where it shows: the buffer's place, offset and length.
+    pub evidence: Option<(u32, u32, u32)>,
+}
+
+/// What was done; since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Rules tried.
+    pub tried: u64,
+    /// Rules that matched, told or not.
+    pub matched: u64,
+    /// Rules that were suspended when they would have been tried.
+    pub suspended: u64,
+    /// Rules whose body could not be read.
+    pub unreadable: u64,
+    /// Candidates over the limit of one event.
+    pub too_many: u64,
+}
+
+/// What became of a rule on an event.
+enum Tried {
+    Match(Option<(u32, u32, u32)>),
+    No,
+    /// Not yet: a buffer is not there, or not to its end.
+    Open,
+}
+
+/// The rules, as far as they were read, and what was lately done.
+pub struct Evaluator {
+    store: Store,
+    /// The engine's numbers of the events that rules ask for.
+    anomalies: Vec<Option<u16>>,
+    suspensions: Suspensions,
+    recent: [(u64, u32, u64); RECENT],
+    recent_next: usize,
+    variables: Vec<u64>,
+    /// Counters.
+    pub counters: Counters,
+}
+
+fn event_kinds(occasion: Occasion) -> [EventKind; 2] {
+    match occasion {
+        Occasion::Packet => [EventKind::Packet; 2],
+        Occasion::Stream => [EventKind::StreamData; 2],
+        Occasion::Transaction => [EventKind::Transaction; 2],
+        Occasion::Anomaly(_) => [EventKind::Anomaly; 2],
+        Occasion::FlowStart => [EventKind::FlowStart, EventKind::FlowReply],
+    }
+}
+
+fn need(occasion: Occasion) -> u8 {
+    match occasion {
+        Occasion::Packet => needs::PACKET,
+        Occasion::Stream => needs::STREAM,
+        Occasion::Transaction => needs::TRANSACTION,
+        Occasion::Anomaly(_) => needs::ANOMALY,
+        Occasion::FlowStart => needs::FLOW,
+    }
+}
+
+impl Evaluator {
+    /// Reads the small tables. `anomaly` numbers the engine's oddities by name.
+    pub fn open(
+        world: &mut impl World,
+        anomaly: impl Fn(&str) -> Option<u16>,
+    ) -> Result<Evaluator, Refused> {
+        let store = Store::open(world)?;
+        let anomalies = store.event_names.iter().map(|name| anomaly(name)).collect();
+        Ok(Evaluator {
+            store,
+            anomalies,
+            suspensions: Suspensions::default(),
+            recent: [(0, NONE, 0); RECENT],
+            recent_next: 0,
+            variables: Vec::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    /// Tries the rules that an event may match; `hits` are numbers of literals.
+    pub fn judge(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &mut [Piece<'_>],
+        hits: impl IntoIterator<Item = u32>,
+        out: &mut Vec<Finding>,
+    ) {
+        if Memory::new(world.slot()).is_passed() {
+            return;
+        }
+        let mut rules = self.candidates(world, facts, pieces, hits);
+        rules.sort_unstable_by_key(|(rule, by_hit)| (*rule, !by_hit));
+        rules.dedup_by_key(|(rule, _)| *rule);
+        if let Some(over) = rules.len().checked_sub(CANDIDATES_MAX) {
+            self.counters.too_many += over as u64;
+            rules.truncate(CANDIDATES_MAX);
+        }
+        for (rule, by_hit) in rules {
+            if self.suspensions.holds(rule, facts.at) {
+                self.counters.suspended += 1;
+                continue;
+            }
+            let Some(body) = self.store.body(world, rule) else {
+                self.counters.unreadable += 1;
+                continue;
+            };
+            if self.told(world, facts, rule) {
+                continue;
+            }
+            let passed = self.rule(world, facts, pieces, (rule, by_hit), &body, out);
+            if passed || out.len() >= FINDINGS_MAX {
+                break;
+            }
+        }
+    }
+
+    /// One rule; whether it lets the traffic pass, so that no other is tried.
+    fn rule(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &mut [Piece<'_>],
+        (rule, by_hit): (u32, bool),
+        body: &Arc<Body>,
+        out: &mut Vec<Finding>,
+    ) -> bool {
+        self.counters.tried += 1;
+        let fuel = world.fuel();
+        let tried = self.attempt(world, facts, pieces, body, rule);
+        let spent = fuel.saturating_sub(world.fuel());
+        self.suspensions.spent(rule, facts.at, spent);
+        let transaction = facts.occasion == Occasion::Transaction;
+        let evidence = match tried {
+            Tried::Match(evidence) => evidence,
+            Tried::Open if transaction && by_hit => {
+                Memory::new(world.slot()).wait(rule, facts.transaction);
+                return false;
+            }
+            Tried::Open | Tried::No => {
+                if transaction {
+                    Memory::new(world.slot()).settle(rule, facts.transaction);
+                }
+                return false;
+            }
+        };
+        self.counters.matched += 1;
+        self.tell(world, facts, rule);
+        let head = &body.head;
+        let key = RuleKey { gid: head.gid, sid: head.sid };
+        let telling = effects::carry_out(world, &mut self.store, facts, key, &body.effects);
+        let verb = telling.action.unwrap_or(head.action);
+        let whole_flow = head.traits & head::WHOLE_FLOW != 0;
+        if telling.told && head.traits & head::NOALERT == 0 {
+            let changed = telling.action.is_some();
+            let Body { head, .. } = &**body;
+            out.push(Finding {
+                gid: head.gid,
+                sid: head.sid,
+                rev: head.rev,
+                verb,
+                changed,
+                whole_flow,
+                evidence,
+            });
+        }
+        if verb == action::PASS && whole_flow {
+            Memory::new(world.slot()).pass();
+        }
+        verb == action::PASS
+    }
+
+    /// Whether the rule was told of this transaction, or of this frame.
+    fn told(&self, world: &mut impl World, facts: &Facts, rule: u32) -> bool {
+        match facts.occasion {
+            Occasion::Transaction => Memory::new(world.slot()).is_told(rule, facts.transaction),
+            _ => self.recent.contains(&(facts.flow, rule, facts.at)),
+        }
+    }
+
+    fn tell(&mut self, world: &mut impl World, facts: &Facts, rule: u32) {
+        if facts.occasion == Occasion::Transaction {
+            let mut memory = Memory::new(world.slot());
+            memory.settle(rule, facts.transaction);
+            memory.tell(rule, facts.transaction);
+            return;
+        }
+        if let Some(place) = self.recent.get_mut(self.recent_next) {
+            *place = (facts.flow, rule, facts.at);
+        }
+        self.recent_next = (self.recent_next + 1) % RECENT;
+    }
+
+    /// Rules to be tried, and whether a hit names them.
+    fn candidates(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &[Piece<'_>],
+        hits: impl IntoIterator<Item = u32>,
+    ) -> Vec<(u32, bool)> {
+        let need = need(facts.occasion);
+        let port = facts.ends()[1].1;
+        let fits = |c: &&Candidate| {
+            c.needs & need != 0
+                && (c.application == 0 || c.application == facts.application)
+                && (c.protocol == 0 || c.protocol == facts.protocol)
+                && (c.port_low <= port && port <= c.port_high)
+        };
+        let mut rules = Vec::new();
+        for literal in hits {
+            if let Some(rows) = self.store.candidates(world, literal) {
+                rules.extend(rows.iter().filter(fits).map(|c| (c.rule, true)));
+            }
+        }
+        let mut by_address = false;
+        for row in self.store.always.iter().filter(|row| self.wants(row, facts, pieces)) {
+            if row.rule == NONE {
+                by_address = true;
+            } else {
+                rules.push((row.rule, false));
+            }
+        }
+        if by_address {
+            let [(source, _), (destination, _)] = facts.ends();
+            let mut named = Vec::new();
+            let tables =
+                [(Section::SourceIntervals, source), (Section::DestinationIntervals, destination)];
+            for (table, address) in tables {
+                self.store.rules_naming(world, table, &address, &mut named);
+            }
+            rules.extend(named.into_iter().map(|rule| (rule, false)));
+        }
+        if facts.occasion == Occasion::Transaction {
+            let waiting = Memory::new(world.slot()).waiting(facts.transaction);
+            rules.extend(waiting.into_iter().map(|rule| (rule, true)));
+        }
+        rules
+    }
+
+    fn wants(&self, row: &Always, facts: &Facts, pieces: &[Piece<'_>]) -> bool {
+        let way = match facts.way {
+            Way::ToServer => 0,
+            Way::ToClient => 1,
+        };
+        let code = || {
+            let Ok(at) = usize::try_from(row.code) else { return false };
+            let wanted = self.anomalies.get(at).copied().flatten();
+            matches!(facts.occasion, Occasion::Anomaly(n) if wanted == Some(n))
+        };
+        event_kinds(facts.occasion).iter().any(|k| k.number() == row.event)
+            && (row.direction == 2 || row.direction == way)
+            && (row.protocol == 0 || row.protocol == facts.protocol)
+            && (row.tcp_flags == 0 || row.tcp_flags & facts.tcp_flags != 0)
+            && (row.application == 0 || row.application == facts.application)
+            && (row.code == NONE || code())
+            && (row.buffer == 0 || pieces.iter().any(|p| p.kind == row.buffer))
+    }
+
+    fn attempt(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &mut [Piece<'_>],
+        body: &Body,
+        rule: u32,
+    ) -> Tried {
+        if body.head.needs & need(facts.occasion) == 0
+            || !header::fits(world, &mut self.store, facts, &body.head)
+        {
+            return Tried::No;
+        }
+        for check in &body.checks {
+            if !self.check(world, facts, pieces, check) {
+                return Tried::No;
+            }
+        }
+        self.variables.clear();
+        self.variables.resize(usize::from(body.head.variables.min(64)), 0);
+        let mut open = false;
+        let (mut evidence, mut steps) = (None, 0);
+        for (i, part) in body.parts.iter().enumerate() {
+            match self.part(world, facts, pieces, part, &mut steps) {
+                Tried::Match(found) => {
+                    let fast = usize::from(body.head.fast_part) == i;
+                    if evidence.is_none() || fast {
+                        evidence = found.or(evidence);
+                    }
+                }
+                Tried::Open => open = true,
+                Tried::No => {
+                    self.suspensions.steps(rule, facts.at, steps);
+                    return Tried::No;
+                }
+            }
+        }
+        self.suspensions.steps(rule, facts.at, steps);
+        if open { Tried::Open } else { Tried::Match(evidence) }
+    }
+
+    fn check(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &[Piece<'_>],
+        check: &Check,
+    ) -> bool {
+        if let Some(known) = effects::asks(world, facts, check) {
+            return known;
+        }
+        match check {
+            Check::Anomaly { name } => {
+                let at = usize::try_from(*name).unwrap_or(usize::MAX);
+                let wanted = self.anomalies.get(at).copied().flatten();
+                matches!(facts.occasion, Occasion::Anomaly(n) if wanted == Some(n))
+            }
+            Check::Address { side, negated, set } => {
+                effects::address(world, &mut self.store, facts, *side, *set) != *negated
+            }
+            other => header::check(facts, pieces, other),
+        }
+    }
+
+    /// One part against the buffers of its kind.
+    fn part(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &mut [Piece<'_>],
+        part: &Part,
+        steps: &mut u32,
+    ) -> Tried {
+        let kind = own_kind(part.kind, facts.occasion);
+        let mut there = false;
+        let mut complete = true;
+        for piece in pieces.iter_mut().filter(|p| p.kind == kind) {
+            there = true;
+            complete &= piece.complete;
+            if piece.truncated
+                && let Some(whole) = world.whole(piece.handle)
+            {
+                piece.bytes = Cow::Owned(whole);
+                piece.truncated = false;
+            }
+            let Some((bytes, handle)) = transformed(world, part, piece) else { continue };
+            let subject = Subject {
+                bytes: &bytes,
+                offset: piece.offset,
+                complete: piece.complete,
+                handle,
+                seconds: facts.at / 1_000_000_000,
+                source: facts.ends()[0].0,
+            };
+            let (variables, store) = (&mut self.variables, &mut self.store);
+            let inspected = inspect(&subject, &part.steps, variables, world, store);
+            *steps = (*steps).max(inspected.steps);
+            if inspected.matched {
+                // What was found in bytes made here is no place of the buffer.
+                let place = inspected.evidence.filter(|_| handle.is_some());
+                let (at, len) = place.unwrap_or((0, bytes.len().min(256)));
+                let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                return Tried::Match(Some((piece.place, number(at), number(len))));
+            }
+            if part.flags & part::MULTIPLE == 0 && complete {
+                break;
+            }
+        }
+        let open = facts.occasion == Occasion::Transaction && (!there || !complete);
+        if open { Tried::Open } else { Tried::No }
+    }
+}
+
+/// A content without a sticky buffer reads the payload of packets, the stream of streams.
+fn own_kind(kind: u16, occasion: Occasion) -> u16 {
+    match (kind, occasion) {
+        (buffer_kind::PAYLOAD, Occasion::Stream | Occasion::Transaction) => buffer_kind::STREAM,
+        (kind, _) => kind,
+    }
+}
+
+/// A piece's bytes as the part wants them, and the handle where they are the host's own.
+fn transformed<'p>(
+    world: &mut impl World,
+    part: &Part,
+    piece: &'p Piece<'_>,
+) -> Option<(Cow<'p, [u8]>, Option<u32>)> {
+    let mut bytes: Cow<'p, [u8]> = Cow::Borrowed(&piece.bytes);
+    for transform in &part.transforms {
+        bytes = Cow::Owned(transform::apply(transform, &bytes, world)?);
+    }
+    let handle = part.transforms.is_empty().then_some(piece.handle);
+    Some((bytes, handle))
+}

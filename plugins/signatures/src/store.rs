@@ -1,0 +1,268 @@
+//! Rows and bodies of the compiled set, read when they are first needed and kept within bounds.
+//! Guest memory is a cache: what is dropped is read again.
+
+use crate::world::World;
+use portcullis_rules_form::{
+    AddressRange, Always, Body, Candidate, DataSet, Directory, Hash, Interval, LiteralRow, NONE,
+    PortRange, Refused, RuleRow, Section, SetRow, Source, StringRow,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Bytes of bodies, as they lie in the set, of one generation; two are kept.
+const BODIES_MAX: usize = 1 << 20;
+/// Rows of one generation of each of the other caches.
+const ROWS_MAX: usize = 16 * 1024;
+/// Address sets up to this many ranges are kept whole; larger ones are searched in place.
+const RANGES_KEPT: u32 = 512;
+
+/// Two generations of things: when the younger is full, the older is forgotten.
+struct Kept<T> {
+    young: HashMap<u32, T>,
+    old: HashMap<u32, T>,
+    weight: usize,
+    most: usize,
+}
+
+impl<T: Clone> Kept<T> {
+    fn new(most: usize) -> Self {
+        Kept { young: HashMap::new(), old: HashMap::new(), weight: 0, most }
+    }
+
+    fn find(&mut self, key: u32) -> Option<T> {
+        if let Some(found) = self.young.get(&key) {
+            return Some(found.clone());
+        }
+        let found = self.old.remove(&key)?;
+        self.young.insert(key, found.clone());
+        Some(found)
+    }
+
+    fn keep(&mut self, key: u32, value: T, weight: usize) {
+        self.weight += weight;
+        if self.weight > self.most {
+            self.weight = weight;
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+/// The set, read through the world.
+pub(crate) struct Store {
+    directory: Directory,
+    /// Rules without a literal.
+    pub(crate) always: Vec<Always>,
+    /// The engine's names of the events that rules ask for.
+    pub(crate) event_names: Vec<String>,
+    bodies: Kept<Option<Arc<Body>>>,
+    candidates: Kept<Arc<[Candidate]>>,
+    addresses: Kept<Arc<[AddressRange]>>,
+    ports: Kept<Arc<[PortRange]>>,
+}
+
+struct Through<'a, W>(&'a mut W);
+
+impl<W: World> Source for Through<'_, W> {
+    fn read(&mut self, offset: u32, to: &mut [u8]) -> Option<()> {
+        self.0.rules(offset, to)
+    }
+}
+
+impl Store {
+    /// Reads the directory and the small tables.
+    pub(crate) fn open(world: &mut impl World) -> Result<Store, Refused> {
+        let mut source = Through(world);
+        let directory = Directory::read(&mut source)?;
+        let mut always = Vec::new();
+        let all = SetRow { first: 0, count: directory.count::<Always>(Section::Always) };
+        directory.rows(&mut source, Section::Always, all, &mut always).ok_or(Refused::Torn)?;
+        let mut event_names = Vec::new();
+        let mut text = Vec::new();
+        for i in 0..directory.count::<StringRow>(Section::EventNames) {
+            let row = directory.row(&mut source, Section::EventNames, i).ok_or(Refused::Torn)?;
+            let read = directory.bytes(&mut source, Section::Strings, row, &mut text);
+            read.ok_or(Refused::Torn)?;
+            event_names.push(String::from_utf8_lossy(&text).into_owned());
+        }
+        Ok(Store {
+            directory,
+            always,
+            event_names,
+            bodies: Kept::new(BODIES_MAX),
+            candidates: Kept::new(ROWS_MAX),
+            addresses: Kept::new(ROWS_MAX),
+            ports: Kept::new(ROWS_MAX),
+        })
+    }
+
+    /// A rule's body.
+    pub(crate) fn body(&mut self, world: &mut impl World, rule: u32) -> Option<Arc<Body>> {
+        if let Some(known) = self.bodies.find(rule) {
+            return known;
+        }
+        let mut source = Through(world);
+        let row: RuleRow = self.directory.row(&mut source, Section::Rules, rule)?;
+        let place = StringRow { at: row.at, len: row.len };
+        let mut bytes = Vec::new();
+        self.directory.bytes(&mut source, Section::Bodies, place, &mut bytes)?;
+        let body = Body::from_bytes(&bytes).map(Arc::new);
+        self.bodies.keep(rule, body.clone(), bytes.len());
+        body
+    }
+
+    /// The rules to be tried where a literal was found.
+    pub(crate) fn candidates(
+        &mut self,
+        world: &mut impl World,
+        literal: u32,
+    ) -> Option<Arc<[Candidate]>> {
+        if let Some(known) = self.candidates.find(literal) {
+            return Some(known);
+        }
+        let mut source = Through(world);
+        let row: LiteralRow = self.directory.row(&mut source, Section::Literals, literal)?;
+        let run = SetRow { first: row.first, count: row.count };
+        let mut rows = Vec::new();
+        self.directory.rows(&mut source, Section::Candidates, run, &mut rows)?;
+        let weight = rows.len() + 1;
+        let rows: Arc<[Candidate]> = rows.into();
+        self.candidates.keep(literal, Arc::clone(&rows), weight);
+        Some(rows)
+    }
+
+    /// Whether an address lies in a set; [`NONE`] holds all.
+    pub(crate) fn holds_address(
+        &mut self,
+        world: &mut impl World,
+        set: u32,
+        address: &[u8; 16],
+    ) -> bool {
+        if set == NONE {
+            return true;
+        }
+        if let Some(ranges) = self.addresses.find(set) {
+            return within(&ranges, address);
+        }
+        let mut source = Through(world);
+        let Some(run) = self.directory.row::<SetRow>(&mut source, Section::AddressSets, set) else {
+            return false;
+        };
+        if run.count > RANGES_KEPT {
+            return self.search_address(world, run, address).is_some();
+        }
+        let mut rows = Vec::new();
+        let read = self.directory.rows(&mut source, Section::AddressRanges, run, &mut rows);
+        let ranges: Arc<[AddressRange]> = rows.into();
+        if read.is_some() {
+            self.addresses.keep(set, Arc::clone(&ranges), ranges.len() + 1);
+        }
+        within(&ranges, address)
+    }
+
+    fn search_address(
+        &self,
+        world: &mut impl World,
+        run: SetRow,
+        address: &[u8; 16],
+    ) -> Option<AddressRange> {
+        let mut source = Through(world);
+        let (mut low, mut high) = (run.first, run.first.checked_add(run.count)?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let row: AddressRange =
+                self.directory.row(&mut source, Section::AddressRanges, middle)?;
+            if row.high < *address {
+                low = middle + 1;
+            } else if row.low > *address {
+                high = middle;
+            } else {
+                return Some(row);
+            }
+        }
+        None
+    }
+
+    /// Whether a port lies in a set; [`NONE`] holds all.
+    pub(crate) fn holds_port(&mut self, world: &mut impl World, set: u32, port: u16) -> bool {
+        if set == NONE {
+            return true;
+        }
+        let inside = |ranges: &[PortRange]| {
+            let at = ranges.partition_point(|r| r.high < port);
+            ranges.get(at).is_some_and(|r| r.low <= port)
+        };
+        if let Some(ranges) = self.ports.find(set) {
+            return inside(&ranges);
+        }
+        let mut source = Through(world);
+        let mut rows = Vec::new();
+        let read = self
+            .directory
+            .row::<SetRow>(&mut source, Section::PortSets, set)
+            .and_then(|run| self.directory.rows(&mut source, Section::PortRanges, run, &mut rows));
+        if read.is_none() {
+            return false;
+        }
+        let ranges: Arc<[PortRange]> = rows.into();
+        self.ports.keep(set, Arc::clone(&ranges), ranges.len() + 1);
+        inside(&ranges)
+    }
+
+    /// The rules that name this address, in the table of sources or of destinations.
+    pub(crate) fn rules_naming(
+        &mut self,
+        world: &mut impl World,
+        table: Section,
+        address: &[u8; 16],
+        out: &mut Vec<u32>,
+    ) {
+        let mut source = Through(world);
+        let (mut low, mut high) = (0, self.directory.count::<Interval>(table));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some(row) = self.directory.row::<Interval>(&mut source, table, middle) else {
+                return;
+            };
+            if row.high < *address {
+                low = middle + 1;
+            } else if row.low > *address {
+                high = middle;
+            } else {
+                let run = SetRow { first: row.first, count: row.count };
+                let _ = self.directory.rows(&mut source, Section::IntervalRules, run, out);
+                return;
+            }
+        }
+    }
+
+    /// Whether a data set has these bytes, as it was when the rules were compiled.
+    pub(crate) fn data_has(&mut self, world: &mut impl World, set: u32, bytes: &[u8]) -> bool {
+        let mut source = Through(world);
+        let Some(data) = self.directory.row::<DataSet>(&mut source, Section::DataSets, set) else {
+            return false;
+        };
+        let wanted = Hash::of(bytes).0;
+        let (mut low, mut high) = (data.first, data.first.saturating_add(data.count));
+        let (base, len) = self.directory.span(Section::DataMembers);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some(at) = middle.checked_mul(16).filter(|at| *at < len) else { return false };
+            let mut member = [0; 16];
+            if source.read(base.saturating_add(at), &mut member).is_none() {
+                return false;
+            }
+            match member.cmp(&wanted) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+                std::cmp::Ordering::Equal => return true,
+            }
+        }
+        false
+    }
+}
+
+fn within(ranges: &[AddressRange], address: &[u8; 16]) -> bool {
+    let at = ranges.partition_point(|r| r.high < *address);
+    ranges.get(at).is_some_and(|r| r.low <= *address)
+}
