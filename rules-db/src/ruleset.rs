@@ -21,6 +21,17 @@ pub struct RuleSet {
     pub classifications: Classifications,
     /// Reputations of addresses.
     pub reputations: Reputations,
+    /// How many rules have each keyword; `(unknown)` for those that no keyword is.
+    pub keywords: BTreeMap<String, KeywordCount>,
+}
+
+/// How many rules have a keyword.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct KeywordCount {
+    /// Rules that have it (up to the point where a refused one was at fault).
+    pub rules: usize,
+    /// Of these: refused because of it.
+    pub refused: usize,
 }
 
 /// What one file held.
