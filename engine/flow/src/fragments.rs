@@ -53,13 +53,21 @@ const AGE: u32 = 0;
 const FREE: u32 = 1;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct DatagramKey {
+pub(crate) struct DatagramKey {
     src: Addr,
     dst: Addr,
     vlan: VlanStack,
     id: u32,
     segment: SegmentId,
     protocol: u8,
+}
+
+impl DatagramKey {
+    pub(crate) fn hash(&self, hash: &HashKey) -> u64 {
+        let ((s0, s1), (d0, d1)) = (self.src.halves(), self.dst.halves());
+        let rest = u64::from(self.id) | u64::from(self.protocol) << 32;
+        hash.hash([s0, s1, d0, d1, place_word(self.segment, self.vlan), rest])
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -215,13 +223,11 @@ impl Fragments {
     }
 
     fn hash_of(&self, key: &DatagramKey) -> u64 {
-        let ((s0, s1), (d0, d1)) = (key.src.halves(), key.dst.halves());
-        let rest = u64::from(key.id) | u64::from(key.protocol) << 32;
-        self.hash.hash([s0, s1, d0, d1, place_word(key.segment, key.vlan), rest])
+        key.hash(&self.hash)
     }
 }
 
-fn key_of(segment: SegmentId, packet: &Packet, fragment: Fragment) -> DatagramKey {
+pub(crate) fn key_of(segment: SegmentId, packet: &Packet, fragment: Fragment) -> DatagramKey {
     // IPv6: the protocol behind the fragment header is that of the first fragment alone (RFC 8200,
     // 4.5), so it is no part of the identity there.
     let protocol = if packet.ip_version == 4 { packet.protocol } else { 0 };

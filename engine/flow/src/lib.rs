@@ -11,6 +11,7 @@
 mod admit;
 mod config;
 mod counters;
+mod defrag;
 mod ending;
 mod flow;
 mod fragments;
@@ -31,6 +32,10 @@ mod timers;
 
 pub use config::{FlowConfig, Midstream, RstAnswer, Size, Timeouts, WhenFull};
 pub use counters::FlowCounters;
+pub use defrag::{
+    Defrag, DefragConfig, DefragCounters, DefragPolicy, Defragmented, FragmentFate, Ipv6Overlap,
+    WholeDatagram,
+};
 pub use flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, Tally, TcpEnd, TcpState};
 pub use fragments::FragmentLimits;
 #[doc(hidden)]

@@ -111,7 +111,7 @@ impl TargetPolicy {
     }
 
     /// How the target treats overlapping fragments of IPv4; of IPv6 every target of today discards
-    /// them, see [`crate::DefragConfig::ipv6_overlap`].
+    /// them, see [`crate::Ipv6Overlap`].
     pub const fn fragments(self) -> FragmentPolicy {
         match self {
             TargetPolicy::Bsd | TargetPolicy::Hpux10 | TargetPolicy::Irix => FragmentPolicy::Bsd,
