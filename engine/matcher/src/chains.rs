@@ -39,6 +39,13 @@ impl Entry {
         Some(end)
     }
 
+    /// The bytes and masks of its window, `width` of them.
+    pub(crate) fn window(&self, store: &Store, width: usize) -> Vec<(u8, u8)> {
+        let (values, masks) = store.parts(self.text);
+        let pairs = values.iter().copied().zip(masks.iter().copied());
+        pairs.skip(usize::from(self.window_offset)).take(width).collect()
+    }
+
     /// How many bytes of the literal lie from its window's start to its end.
     pub(crate) fn reach(&self) -> usize {
         usize::from(self.text.length) - usize::from(self.window_offset)

@@ -14,7 +14,7 @@ pub fn fuzz_literals(bytes: &[u8]) {
     let [count, from, budget, rest @ ..] = bytes else { return };
     let mut rest = rest;
     let mut literals = Vec::new();
-    for id in 0..u32::from(count % 24) {
+    for id in 0..u32::from(*count) {
         let [head, tail @ ..] = rest else { break };
         let (literal, after) = tail.split_at(usize::from(head & 15).min(tail.len()));
         let nocase = if head & 16 == 0 { Case::Sensitive } else { Case::Insensitive };

@@ -4,6 +4,7 @@ use crate::budget::Budget;
 use crate::chains::{Chains, Entry, Wanted};
 use crate::filter::{BLOCK, Candidates, Filter, Kernel};
 use crate::literal::Hit;
+use crate::nibbles::Nibbles;
 use crate::store::{Store, Text};
 use aho_corasick::automaton::{Automaton, OverlappingState};
 use aho_corasick::nfa::contiguous::NFA;
@@ -11,11 +12,21 @@ use aho_corasick::{Anchored, Input, MatchKind};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// One filter and its chains: the literals of one window width.
+/// The literals of one window width.
 #[derive(Debug)]
-struct Pass {
+struct Tier {
     filter: Filter,
     chains: Chains,
+}
+
+/// One way through the payload: a filter, and the tiers in which its candidates are looked up.
+#[derive(Debug)]
+struct Pass {
+    tiers: Box<[Tier]>,
+    /// The filter of few or short literals; without it that of the only tier.
+    nibbles: Option<Box<Nibbles>>,
+    /// Bytes of the narrowest window.
+    width: usize,
     /// The most bytes from a window's start to its literal's end.
     reach: usize,
     /// The most bytes before a window in its literal.
@@ -46,17 +57,15 @@ impl Group {
     pub(crate) fn build(literals: &[(Text, u32)], store: &Store) -> Self {
         let (wanted, ids) = gathered(literals);
         let longest = wanted.iter().map(|one| usize::from(one.text.length)).max().unwrap_or(0);
-        let mut passes = Vec::new();
+        let mut tiers: Vec<Tier> = Vec::new();
         for width in 1..=4usize {
-            let of_width: Vec<Wanted> = wanted
-                .iter()
-                .filter(|one| usize::from(one.text.length).min(4) == width)
-                .copied()
-                .collect();
+            let is_wide = |one: &&Wanted| usize::from(one.text.length).min(4) == width;
+            let of_width: Vec<Wanted> = wanted.iter().filter(is_wide).copied().collect();
             if !of_width.is_empty() {
-                passes.push(Pass::build(width, &of_width, store));
+                tiers.push(Tier::build(width, &of_width, store));
             }
         }
+        let passes = passes_of(tiers, store);
         Self { passes: passes.into_boxed_slice(), ids: ids.into_boxed_slice(), longest }
     }
 
@@ -79,12 +88,13 @@ impl Group {
 
     /// Different texts.
     pub(crate) fn texts(&self) -> usize {
-        self.passes.iter().map(|pass| pass.chains.entries().len()).sum()
+        self.passes.iter().map(Pass::texts).sum()
     }
 
     /// The most literals compared for one window.
     pub(crate) fn longest_chain(&self) -> usize {
-        self.passes.iter().map(|pass| pass.chains.longest()).max().unwrap_or(0)
+        let tiers = self.passes.iter().flat_map(|pass| &pass.tiers);
+        tiers.map(|tier| tier.chains.longest()).max().unwrap_or(0)
     }
 
     /// Bytes of memory.
@@ -122,37 +132,108 @@ fn gathered(literals: &[(Text, u32)]) -> (Vec<Wanted>, Vec<u32>) {
     (wanted, ids)
 }
 
+impl Tier {
+    fn build(width: usize, wanted: &[Wanted], store: &Store) -> Self {
+        let mut filter = Filter::new(width, wanted.len());
+        let chains = Chains::build(wanted, store, &mut filter);
+        Self { filter, chains }
+    }
+
+    fn texts(&self) -> usize {
+        self.chains.entries().len()
+    }
+}
+
+/// Few literals, or those under four bytes where they are few, go through one pass together.
+fn passes_of(mut tiers: Vec<Tier>, store: &Store) -> Vec<Pass> {
+    let texts = |tiers: &[Tier]| tiers.iter().map(Tier::texts).sum::<usize>();
+    if texts(&tiers) <= Nibbles::TEXTS_MAX {
+        return if tiers.is_empty() { Vec::new() } else { vec![Pass::of_nibbles(tiers, store)] };
+    }
+    let long = tiers.pop_if(|tier| tier.filter.width() == 4);
+    let mut passes = Vec::new();
+    if texts(&tiers) > Nibbles::TEXTS_MAX {
+        passes.extend(tiers.into_iter().map(|tier| Pass::new(vec![tier], None)));
+    } else if !tiers.is_empty() {
+        passes.push(Pass::of_nibbles(tiers, store));
+    }
+    passes.extend(long.map(|tier| Pass::new(vec![tier], None)));
+    passes
+}
+
 impl Pass {
     /// An automaton of more literals would take more than some 100 MiB.
     const AUTOMATON_LITERALS_MAX: usize = 200_000;
 
-    fn build(width: usize, wanted: &[Wanted], store: &Store) -> Self {
-        let mut filter = Filter::new(width, wanted.len());
-        let chains = Chains::build(wanted, store, &mut filter);
-        let entries = chains.entries().iter();
-        let reach = entries.clone().map(Entry::reach).max().unwrap_or(0);
-        let lead = entries.map(|entry| usize::from(entry.window_offset)).max().unwrap_or(0);
-        Self { filter, chains, reach, lead, automaton: OnceLock::new() }
+    fn of_nibbles(tiers: Vec<Tier>, store: &Store) -> Self {
+        let depth = tiers.iter().map(|tier| tier.filter.width()).max().unwrap_or(1);
+        let mut nibbles = Nibbles::new(depth);
+        let mut windows: Vec<Vec<(u8, u8)>> = Vec::new();
+        for tier in &tiers {
+            let window = |entry: &Entry| entry.window(store, tier.filter.width());
+            windows.extend(tier.chains.entries().iter().map(window));
+        }
+        // Like windows share a bucket, so that the buckets' sets stay small.
+        windows.sort_unstable();
+        for (place, window) in windows.iter().enumerate() {
+            nibbles.insert(place * 8 / windows.len(), window);
+        }
+        Self::new(tiers, Some(Box::new(nibbles)))
+    }
+
+    fn new(tiers: Vec<Tier>, nibbles: Option<Box<Nibbles>>) -> Self {
+        let entries = || tiers.iter().flat_map(|tier| tier.chains.entries());
+        let reach = entries().map(Entry::reach).max().unwrap_or(0);
+        let lead = entries().map(|entry| usize::from(entry.window_offset)).max().unwrap_or(0);
+        let width = tiers.iter().map(|tier| tier.filter.width()).min().unwrap_or(1);
+        let tiers = tiers.into_boxed_slice();
+        Self { tiers, nibbles, width, reach, lead, automaton: OnceLock::new() }
+    }
+
+    fn texts(&self) -> usize {
+        self.tiers.iter().map(Tier::texts).sum()
+    }
+
+    /// The tier that an automaton may stand for: the only one. A pass of few literals needs none.
+    fn only_tier(&self) -> Option<&Tier> {
+        if self.nibbles.is_some() { None } else { self.tiers.first() }
+    }
+
+    #[inline(always)]
+    fn candidates(
+        &self,
+        kernel: Kernel,
+        bytes: &[u8],
+        block: (usize, usize),
+        out: &mut Candidates,
+    ) {
+        if let Some(nibbles) = &self.nibbles {
+            nibbles.candidates(kernel, bytes, block, out);
+        } else if let Some(tier) = self.tiers.first() {
+            tier.filter.candidates(kernel, bytes, block, out);
+        }
     }
 
     // Tier 1: per payload byte.
     fn scan<F: FnMut(Hit)>(&self, ids: &[u32], budget: &mut Budget, scan: &mut Scan<'_, F>) {
-        let Some(last) = (scan.bytes.len() + 1).checked_sub(self.filter.width()) else { return };
+        let Some(last) = (scan.bytes.len() + 1).checked_sub(self.width) else { return };
         // A literal that ends after `from` has its window here or later.
         let mut at = (scan.from + 1).saturating_sub(self.reach);
         let mut candidates = Candidates::new();
         let mut is_over = false;
         while at < last {
             let block = (at, last.min(at + BLOCK));
-            self.filter.candidates(scan.kernel, scan.bytes, block, &mut candidates);
+            self.candidates(scan.kernel, scan.bytes, block, &mut candidates);
             let mut spent = 0;
             for &relative in candidates.as_slice() {
                 let place = (scan.bytes, at + usize::from(relative));
-                spent += self.chains.verify(&self.filter, scan.store, place, |entry, end| {
-                    if end > scan.from {
-                        report(entry, ids, end, scan.hits);
-                    }
-                });
+                for tier in &self.tiers {
+                    spent += tier.chains.verify(&tier.filter, scan.store, place, |entry, end| {
+                        if end > scan.from {
+                            report(entry, ids, end, scan.hits);
+                        }
+                    });
+                }
             }
             at = block.1;
             budget.spend(spent);
@@ -176,12 +257,13 @@ impl Pass {
         ids: &[u32],
         scan: &mut Scan<'_, F>,
     ) {
+        let Some(tier) = self.only_tier() else { return };
         let start = at.saturating_sub(self.lead);
         let input = Input::new(scan.bytes).range(start..).anchored(Anchored::No);
         let mut state = OverlappingState::start();
         while automaton.try_find_overlapping(&input, &mut state).is_ok() {
             let Some(found) = state.get_match() else { return };
-            let Some(entry) = self.chains.entries().get(found.pattern().as_usize()) else {
+            let Some(entry) = tier.chains.entries().get(found.pattern().as_usize()) else {
                 continue;
             };
             let (start, end) = (found.start(), found.end());
@@ -195,10 +277,11 @@ impl Pass {
 
     fn prepare(&self, store: &Store) -> usize {
         let built = self.automaton.get_or_init(|| {
-            if self.chains.entries().len() > Self::AUTOMATON_LITERALS_MAX {
+            let tier = self.only_tier()?;
+            if tier.texts() > Self::AUTOMATON_LITERALS_MAX {
                 return None;
             }
-            let texts = self.chains.entries().iter().map(|entry| store.parts(entry.text).0);
+            let texts = tier.chains.entries().iter().map(|entry| store.parts(entry.text).0);
             NFA::builder()
                 .ascii_case_insensitive(true)
                 .match_kind(MatchKind::Standard)
@@ -210,7 +293,10 @@ impl Pass {
 
     fn bytes(&self) -> usize {
         let automaton = self.automaton.get().and_then(Option::as_ref);
-        self.filter.bytes() + self.chains.bytes() + automaton.map_or(0, Automaton::memory_usage)
+        let of_tier = |tier: &Tier| tier.filter.bytes() + tier.chains.bytes() + size_of::<Tier>();
+        self.tiers.iter().map(of_tier).sum::<usize>()
+            + self.nibbles.as_ref().map_or(0, |_| size_of::<Nibbles>())
+            + automaton.map_or(0, Automaton::memory_usage)
     }
 }
 

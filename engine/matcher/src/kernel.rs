@@ -6,11 +6,14 @@
 #![allow(unsafe_code, reason = "vector loads and gathers have no safe form")]
 
 use crate::filter::{Candidates, FIRST_BIT, FOLD, Filter, SECOND_BIT, SPREAD};
+use crate::nibbles::{DEPTH, Nibbles};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_and_si256,
-    _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_i32gather_epi32,
-    _mm256_movemask_ps, _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi32, _mm256_setr_epi8,
-    _mm256_shuffle_epi8, _mm256_sllv_epi32, _mm256_srl_epi32, _mm256_srli_epi32, _mm256_xor_si256,
+    _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi8, _mm256_cmpeq_epi32,
+    _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_ps,
+    _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setr_epi8,
+    _mm256_shuffle_epi8, _mm256_sllv_epi32, _mm256_srl_epi32, _mm256_srli_epi16, _mm256_srli_epi32,
+    _mm256_xor_si256,
 };
 
 /// Pushes the positions in `from..to`, relative to `from`, whose windows pass `filter`.
@@ -86,6 +89,71 @@ fn avx2(filter: &Filter, bytes: &[u8], (from, to): (usize, usize), out: &mut Can
         push(passed & kept, at, out);
         at += 8;
     }
+}
+
+/// As [`candidates`], for the filter of few or short literals.
+#[inline]
+pub(crate) fn nibble_candidates(
+    nibbles: &Nibbles,
+    bytes: &[u8],
+    (from, to): (usize, usize),
+    out: &mut Candidates,
+) {
+    // SAFETY: as in `candidates`.
+    unsafe { avx2_nibbles(nibbles, bytes, (from, to), out) }
+}
+
+#[target_feature(enable = "avx2")]
+fn avx2_nibbles(nibbles: &Nibbles, bytes: &[u8], (from, to): (usize, usize), out: &mut Candidates) {
+    let none = _mm256_set1_epi8(0);
+    let mut tables = [(none, none); DEPTH];
+    let mut depth = 0;
+    for (slot, (low, high)) in tables.iter_mut().zip(nibbles.tables()) {
+        *slot = (both_lanes(low), both_lanes(high));
+        depth += 1;
+    }
+    let tables = tables.get(..depth).unwrap_or_default();
+    let block = bytes.get(from..).unwrap_or_default();
+    let wanted = to.saturating_sub(from);
+    let mut at = 0;
+    while at < wanted {
+        let rest = block.get(at..).unwrap_or_default();
+        let passed = if let Some(chunk) = rest.first_chunk::<{ 32 + DEPTH }>() {
+            thirty_two(tables, chunk)
+        } else {
+            let mut padded = [0; 32 + DEPTH];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            thirty_two(tables, &padded)
+        };
+        let kept = if wanted - at >= 32 { u32::MAX } else { (1 << (wanted - at)) - 1 };
+        push(passed & kept, at, out);
+        at += 32;
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn both_lanes(table: &[u8; 16]) -> __m256i {
+    // SAFETY: sixteen bytes are readable behind the reference; the load asks no alignment.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
+}
+
+/// Which of 32 positions pass, one bit each.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn thirty_two(tables: &[(__m256i, __m256i)], chunk: &[u8; 32 + DEPTH]) -> u32 {
+    let nibble = _mm256_set1_epi8(15);
+    let mut left = _mm256_set1_epi8(-1);
+    for ((low, high), bytes) in tables.iter().zip(chunk.windows(32)) {
+        // SAFETY: the window has 32 bytes; the load asks no alignment.
+        let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
+        let of_low = _mm256_shuffle_epi8(*low, _mm256_and_si256(bytes, nibble));
+        let shifted = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
+        let of_high = _mm256_shuffle_epi8(*high, shifted);
+        left = _mm256_and_si256(left, _mm256_and_si256(of_low, of_high));
+    }
+    let nothing = _mm256_cmpeq_epi8(left, _mm256_set1_epi8(0));
+    !_mm256_movemask_epi8(nothing).cast_unsigned()
 }
 
 #[inline(always)]

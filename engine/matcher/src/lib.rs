@@ -30,6 +30,7 @@ mod kernel;
 mod limits;
 mod literal;
 mod matcher;
+mod nibbles;
 pub mod regex;
 mod store;
 
