@@ -67,15 +67,20 @@ impl Conduct {
         Step::Rest { rest, offenders }
     }
 
+    /// Whether nothing is noted at all: the common case.
+    #[inline]
+    pub(crate) fn is_clean(&self) -> bool {
+        self.log.is_empty()
+    }
+
     /// Whether this offender's packets are kept from the plugin.
     #[inline]
     pub(crate) fn mutes(&self, offender: Party, at: Tick, limits: &HostLimits) -> bool {
-        !self.log.is_empty()
-            && self.log.iter().any(|e| {
-                e.offender == offender
-                    && e.count >= limits.fault_mute
-                    && at.since(e.first) < limits.fault_window
-            })
+        self.log.iter().any(|e| {
+            e.offender == offender
+                && e.count >= limits.fault_mute
+                && at.since(e.first) < limits.fault_window
+        })
     }
 }
 

@@ -62,3 +62,5 @@ pub use slots::FlowRef;
 
 /// The records, for whoever fills them.
 pub use portcullis_plugin_abi as abi;
+/// How a rule names its offender and its target.
+pub use portcullis_plugin_abi::PartyKind;

@@ -50,11 +50,16 @@ pub(crate) struct Offered {
 
 impl Offered {
     fn sender(&self) -> Party {
-        match (self.kind, self.direction) {
-            (EventKind::Tick | EventKind::EndOfInput, _) => Party::Nobody,
-            (_, 0) => Party::Addr(self.facts.client),
-            _ => Party::Addr(self.facts.server),
-        }
+        sender(&self.facts, self.kind, self.direction)
+    }
+}
+
+/// Who sent what an event is about.
+fn sender(facts: &FlowFacts, kind: EventKind, direction: u8) -> Party {
+    match (kind, direction) {
+        (EventKind::Tick | EventKind::EndOfInput, _) => Party::Nobody,
+        (_, 0) => Party::Addr(facts.client),
+        _ => Party::Addr(facts.server),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Filling a batch: every record is written once, straight to its place in guest memory.
 
 use super::page::Page;
-use super::{Offered, Recent, Seat};
+use super::{Offered, Recent, Seat, sender};
 use crate::limits::HostLimits;
 use crate::offer::Offer;
 use crate::places::STRIDES;
@@ -35,26 +35,19 @@ impl Seat {
     /// Puts an event into the batch. There is room: see [`Seat::is_full`].
     #[inline]
     pub(crate) fn push(&mut self, offer: &Offer<'_>, kind: EventKind, limits: &HostLimits) {
-        let offered = Offered {
-            facts: *offer.facts,
-            kind,
-            direction: offer.event.direction,
-            frame: offer.frame,
-            flow: offer.flow_ref,
-            at: Tick(offer.event.at),
-            buffers: (0, 0),
-            transaction: offer.event.transaction,
-            void: false,
+        let direction = offer.event.direction;
+        let muted = !self.conduct.is_clean() && {
+            let sender = sender(offer.facts, kind, direction);
+            self.conduct.mutes(sender, Tick(offer.event.at), limits)
         };
-        let muted = self.conduct.mutes(offered.sender(), offered.at, limits);
         if self.resting_until.is_some() || self.instance.is_none() || muted {
             self.counters.unjudged += 1;
             return;
         }
-        self.write(offer, offered);
+        self.write(offer, kind);
     }
 
-    pub(super) fn write(&mut self, offer: &Offer<'_>, mut offered: Offered) {
+    fn write(&mut self, offer: &Offer<'_>, kind: EventKind) {
         let (slot, known) = match offer.flow_ref {
             Some(flow) => self.slot_of(flow),
             None => (NONE, None),
@@ -79,30 +72,48 @@ impl Seat {
 
         let index = u32::try_from(self.pending.len()).unwrap_or(u32::MAX);
         let (first, first_hit) = (self.shelf.len(), self.hits);
-        let mut event =
-            Event { flow: rec, first_buffer: first, first_hit, buffers: 0, hits: 0, ..offer.event };
+        let (mut buffers, mut hits) = (0, 0);
         if reading.whole {
             self.shelf.event(offer.flow_ref);
         }
         if reading.shows || !offer.hits.is_empty() {
             let (shelf, placed) = (&mut self.shelf, &mut self.placed);
-            let (counters, data, hits) = (&mut self.counters, &mut self.data, &mut self.hits);
+            let (counters, data, all) = (&mut self.counters, &mut self.data, &mut self.hits);
+            let (arena, event) = (&mut *arena, index);
             let mut page =
-                Page { places, reading, arena, shelf, placed, counters, data, hits, event: index };
+                Page { places, reading, arena, shelf, placed, counters, data, hits: all, event };
             page.show(offer.buffers);
             page.report(self.id, offer.hits);
-            let shown = self.shelf.len() - first;
-            event.buffers = u16::try_from(shown).unwrap_or(u16::MAX);
-            event.hits = u16::try_from(self.hits - first_hit).unwrap_or(u16::MAX);
-            offered.buffers = (first, shown);
+            buffers = u16::try_from(self.shelf.len() - first).unwrap_or(u16::MAX);
+            hits = u16::try_from(self.hits - first_hit).unwrap_or(u16::MAX);
         }
-        fits &= write_record(arena, places.events_at as usize + stride(index, STRIDES[1]), &event);
-        debug_assert!(fits, "places are computed for events_max events");
+        let event_at = places.events_at as usize + stride(index, STRIDES[1]);
+        fits &= write_record(arena, event_at, &offer.event);
+        // In its place: the record is copied once, and then only what is ours is stored.
+        let room = arena.get_mut(event_at..event_at + STRIDES[1] as usize);
+        match room.and_then(|room| bytemuck::try_from_bytes_mut::<Event>(room).ok()) {
+            Some(event) => {
+                (event.flow, event.first_buffer, event.first_hit) = (rec, first, first_hit);
+                (event.buffers, event.hits) = (buffers, hits);
+            }
+            None => fits = false,
+        }
+        debug_assert!(fits, "places are aligned, and computed for events_max events");
         if let (Some(flow), true) = (offer.flow_ref, rec + 1 == self.flows) {
             self.remember(flow, rec);
         }
         self.counters.events += 1;
-        self.pending.push(offered);
+        self.pending.push(Offered {
+            facts: *offer.facts,
+            kind,
+            direction: offer.event.direction,
+            frame: offer.frame,
+            flow: offer.flow_ref,
+            at: Tick(offer.event.at),
+            buffers: (first, u32::from(buffers)),
+            transaction: offer.event.transaction,
+            void: false,
+        });
     }
 
     /// Where the flow's slot lies in this batch and its last record, if it has one. A slot met for
