@@ -33,6 +33,27 @@ impl Rounds {
     }
 }
 
+/// What a figure has to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted {
+    /// This or more.
+    AtLeast(f64),
+    /// This or less.
+    AtMost(f64),
+}
+
+impl Wanted {
+    /// Prints the figure with its threshold and the word `PASS` or `SHORT`.
+    pub fn judge(self, what: &str, figure: f64) {
+        let (word, limit, good) = match self {
+            Wanted::AtLeast(limit) => ("at least", limit, figure >= limit),
+            Wanted::AtMost(limit) => ("at most", limit, figure <= limit),
+        };
+        let verdict = if good { "PASS" } else { "SHORT" };
+        println!("{verdict} {what}: {figure:.3} ({word} {limit} wanted)");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

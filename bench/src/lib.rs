@@ -4,9 +4,17 @@
 //! are shared and drift; single times are printed only to show the spread.
 
 mod figure;
+pub mod kernel_blocks;
+pub mod live;
+mod options;
 mod process;
+mod street;
 mod traffic;
 
-pub use figure::{Rounds, median};
-pub use process::{Usage, measure};
-pub use traffic::{Flows, write_udp_capture};
+pub use figure::{Rounds, Wanted, median};
+pub use options::Options;
+pub use process::{Usage, measure, thread_cpu};
+pub use street::{Detectors, Street};
+pub use traffic::{
+    BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_frame, udp_frames, write_udp_capture,
+};

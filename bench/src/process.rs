@@ -51,6 +51,15 @@ pub fn measure(command: &mut Command) -> Result<(Usage, String)> {
     Ok((usage, printed))
 }
 
+/// Processor time that the calling thread has used, seconds.
+#[allow(unsafe_code, reason = "no crate in use wraps it but those of the engine")]
+pub fn thread_cpu() -> f64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live local of the right type. Justification: see the attribute.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut t) };
+    t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
 #[allow(unsafe_code, reason = "rusage has no constructor")]
 fn unsafe_zeroed() -> libc::rusage {
     // SAFETY: rusage is plain integers; all zero is a value of it. Justification: see above.

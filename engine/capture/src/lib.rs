@@ -9,6 +9,7 @@
 //!               ──► backend/af_packet.rs   live fallback, inline or tap
 //!               ──► backend/pcap.rs        captures from files
 //!               ──► backend/memory.rs      frames from a test
+//!               ──► backend/generated.rs   frames made on demand, for benches
 //!   offload.rs      reads and sets the offloads that would corrupt what a source sees
 //! ```
 #![cfg_attr(
