@@ -6,7 +6,7 @@
 //!            hits ◄── whole literal, with its case ◄── eight bytes ◄── chain of the window
 //! ```
 //!
-//! For each literal the four-byte window that is rarest in traffic ([`frequency`]) sets bits in
+//! For each literal the four-byte window that is rarest in traffic (`frequency`) sets bits in
 //! a small table; every window of the payload is tested against it. What passes is looked up in
 //! a second table and verified, so that the hits are exact. Literals of one to three bytes go
 //! through tables of their own. A payload made of near misses spends a [`Budget`]; past it the
