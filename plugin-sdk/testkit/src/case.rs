@@ -1,7 +1,8 @@
 //! A case as it is written.
 
 use portcullis_plugin_abi::{
-    Direction, Event, EventKind, FLOW_CLIENT_INSIDE, FLOW_SERVER_INSIDE, FlowRec, tcp,
+    Buffer, Direction, Event, EventKind, FLOW_CLIENT_INSIDE, FLOW_SERVER_INSIDE, FlowRec,
+    application, buffer_kind, tcp,
 };
 use portcullis_types::{Addr, FlowFacts, Proof, SegmentId, VlanStack};
 use serde::Deserialize;
@@ -16,6 +17,8 @@ pub struct Case {
     pub about: String,
     #[serde(default)]
     pub(crate) settings: String,
+    #[serde(default)]
+    pub(crate) section: String,
     #[serde(default)]
     pub(crate) until_ms: u64,
     #[serde(default)]
@@ -86,6 +89,14 @@ pub(crate) struct Happening {
     #[serde(default)]
     payload_hex: String,
     #[serde(default)]
+    application: String,
+    #[serde(default)]
+    transaction: u32,
+    #[serde(default)]
+    buffer: Vec<Bytes>,
+    #[serde(default)]
+    hit: Vec<Found>,
+    #[serde(default)]
     packets: [u64; 2],
     #[serde(default)]
     bytes: [u64; 2],
@@ -105,6 +116,32 @@ pub(crate) struct Happening {
     step_server_port: u16,
     #[serde(default)]
     step_client_port: u16,
+}
+
+/// A buffer that an event shows.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct Bytes {
+    kind: String,
+    #[serde(default)]
+    index: u16,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    hex: String,
+    #[serde(default)]
+    offset: u64,
+    #[serde(default)]
+    flags: Vec<String>,
+}
+
+/// A hit beside those that the kit finds itself.
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Found {
+    pub(crate) buffer: u16,
+    pub(crate) pattern: u32,
+    pub(crate) end: u32,
 }
 
 #[derive(Deserialize, Debug)]
@@ -131,8 +168,64 @@ pub(crate) struct Ready {
     pub(crate) flow: FlowRec,
     pub(crate) event: Event,
     pub(crate) facts: FlowFacts,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) buffers: Vec<Filled>,
+    pub(crate) hits: Vec<Found>,
     pub(crate) flow_ref: (u32, u32),
+}
+
+/// A buffer, ready to be shown.
+pub(crate) struct Filled {
+    pub(crate) kind: u16,
+    pub(crate) index: u16,
+    pub(crate) transaction: u32,
+    pub(crate) flags: u32,
+    pub(crate) offset: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+fn buffers(h: &Happening, payload: Vec<u8>) -> Result<Vec<Filled>, String> {
+    let mut out = vec![Filled {
+        kind: buffer_kind::PAYLOAD,
+        index: 0,
+        transaction: 0,
+        flags: Buffer::COMPLETE,
+        offset: 0,
+        bytes: payload,
+    }];
+    if !h.buffer.is_empty() && h.payload.is_empty() && h.payload_hex.is_empty() {
+        out.clear();
+    }
+    for written in &h.buffer {
+        let kind = buffer_kind::named(&written.kind);
+        let mut bytes = written.text.clone().into_bytes();
+        bytes.extend(hex(&written.hex)?);
+        let mut flags = 0;
+        for name in &written.flags {
+            flags |= match name.as_str() {
+                "more" => Buffer::MORE,
+                "complete" => Buffer::COMPLETE,
+                "gap" => Buffer::GAP,
+                "earlier" => Buffer::EARLIER,
+                other => return Err(format!("no flag of a buffer: {other:?}")),
+            };
+        }
+        out.push(Filled {
+            kind: kind.ok_or_else(|| format!("no kind of buffer: {:?}", written.kind))?,
+            index: written.index,
+            transaction: h.transaction,
+            flags: if written.flags.is_empty() { Buffer::COMPLETE } else { flags },
+            offset: written.offset,
+            bytes,
+        });
+    }
+    Ok(out)
+}
+
+fn application(name: &str) -> Result<u16, String> {
+    match name {
+        "" | "unknown" => Ok(application::UNKNOWN),
+        name => application::named(name).ok_or_else(|| format!("no application: {name:?}")),
+    }
 }
 
 fn socket(written: &str) -> Result<(Addr, u16), String> {
@@ -200,6 +293,11 @@ fn hex(text: &str) -> Result<Vec<u8>, String> {
 }
 
 impl Case {
+    /// The text of `section`: what the plugin's section holds in this case, or is compiled from.
+    pub fn section(&self) -> &str {
+        &self.section
+    }
+
     /// The events in the order of their times; repetitions spread out.
     pub(crate) fn ready(&self, anomalies: &[String]) -> Result<Vec<Ready>, String> {
         let mut names: HashMap<String, u32> = HashMap::new();
@@ -260,9 +358,13 @@ fn one(h: &Happening, f: &Flow, i: u32, anomalies: &[String]) -> Result<Ready, S
         icmp_code: h.icmp[1],
         wire_len: if h.wire_len == 0 { 54 + length } else { h.wire_len },
         payload_len: length,
+        transaction: h.transaction,
         ..bytemuck::Zeroable::zeroed()
     };
-    Ok(Ready { at_ms, flow: flow_rec(h, f, &facts), event, facts, payload, flow_ref: (0, 1) })
+    let mut flow = flow_rec(h, f, &facts);
+    flow.application = application(&h.application)?;
+    let (buffers, hits) = (buffers(h, payload)?, h.hit.clone());
+    Ok(Ready { at_ms, flow, event, facts, buffers, hits, flow_ref: (0, 1) })
 }
 
 fn facts(h: &Happening, f: &Flow, i: u32) -> Result<FlowFacts, String> {

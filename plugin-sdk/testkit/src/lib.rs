@@ -6,6 +6,7 @@
 //! ```toml
 //! about = "A SYN to twenty ports of one machine"
 //! settings = "ports_max = 10"        # as the operator's [plugins.NAME] would say; optional
+//! section = "read-only bytes"        # of the section that the plugin reads; optional
 //! until_ms = 5000                    # time goes on behind the last event; optional
 //!
 //! [[flow]]
@@ -25,6 +26,22 @@
 //! step_server_port = 1               # … to the next port (or step_server, step_client,
 //!                                    #   step_client_port)
 //!
+//! [[event]]
+//! at_ms = 10
+//! kind = "transaction"
+//! flow = "scan"
+//! application = "http"
+//! transaction = 1
+//!
+//! [[event.buffer]]                   # any number; `payload` beside them is one too
+//! kind = "http.uri"
+//! text = "/cgi-bin/"                 # and hex = "2e 2e"; index, offset, flags = ["more"]
+//!
+//! [[event.hit]]                      # the kit scans for the plugin's patterns itself; these are
+//! buffer = 0                         # beside what it finds
+//! pattern = 3
+//! end = 8
+//!
 //! [[expect]]
 //! sid = 1
 //! offender = "192.0.2.1"             # everything but sid is optional; count = 1
@@ -36,7 +53,8 @@
 
 mod case;
 mod compare;
+mod find;
 mod run;
 
 pub use case::Case;
-pub use run::{Side, check_all, wasm};
+pub use run::{Given, Side, check_all, check_all_with, wasm};

@@ -1,10 +1,11 @@
 //! Runs cases on both sides of the sandbox's border.
 
-use crate::case::Case;
+use crate::case::{Case, Ready};
 use crate::compare::{described, differences};
+use crate::find::{Regexes, scan};
 use portcullis_detect::{
-    Fault, FlowHost, Grants, HostEvent, HostLimits, HostShard, LoadLimits, Loader, NativeFactory,
-    Offer, Plugin, Scope, Shown,
+    Fault, FlowHost, Grants, HostEvent, HostLimits, HostShard, LoadLimits, Loader, Manifest,
+    NativeFactory, Offer, OfferedHit, Patterns, Plugin, PluginData, Scope, Section, Shown,
 };
 use portcullis_types::{Finding, FrameIndex, PluginId, Tick};
 use std::collections::BTreeSet;
@@ -33,6 +34,25 @@ const ID: PluginId = PluginId(0);
 /// Where a case is not understood, or its findings are not those expected, or the two sides differ;
 /// the message names the file and every difference.
 pub fn check_all(dir: &Path, native: NativeFactory, wasm: &Path) {
+    check_all_with(dir, native, wasm, &plain);
+}
+
+/// What a plugin is given in a case, and the regexes that it asks for.
+pub type Given = dyn Fn(&Case, &Manifest) -> Result<PluginData, String>;
+
+/// The text of the case as the bytes of the section `section` of the manifest, or `data`.
+fn plain(case: &Case, manifest: &Manifest) -> Result<PluginData, String> {
+    let name = manifest.section.clone().unwrap_or_else(|| "data".into());
+    let bytes = Arc::new(case.section().as_bytes().to_vec());
+    Ok(PluginData { sections: vec![Section { name, bytes }], rules: None })
+}
+
+/// As [`check_all`], with sections of the caller's making, e.g. rules compiled from
+/// [`Case::section`].
+///
+/// # Panics
+/// As [`check_all`].
+pub fn check_all_with(dir: &Path, native: NativeFactory, wasm: &Path, given: &Given) {
     let manifest = read(&dir.join("plugin.toml"));
     let module = read(wasm);
     let mut files: Vec<PathBuf> = std::fs::read_dir(dir.join("cases"))
@@ -45,7 +65,7 @@ pub fn check_all(dir: &Path, native: NativeFactory, wasm: &Path) {
     let mut wrong = Vec::new();
     for file in &files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        match check(file, &manifest, &module, native) {
+        match check(file, &manifest, &module, native, given) {
             Ok(differences) => wrong.extend(differences.iter().map(|d| format!("{name}: {d}"))),
             Err(e) => wrong.push(format!("{name}: {e}")),
         }
@@ -62,6 +82,7 @@ fn check(
     manifest: &[u8],
     module: &[u8],
     native: NativeFactory,
+    given: &Given,
 ) -> Result<Vec<String>, String> {
     let text = String::from_utf8_lossy(&read(file)).into_owned();
     let case: Case = toml::from_str(&text).map_err(|e| e.to_string())?;
@@ -72,9 +93,10 @@ fn check(
             LoadLimits { anomalies: anomalies.clone(), instances: 8, ..LoadLimits::default() };
         let loader = Loader::new(limits).map_err(|e| e.to_string())?;
         let grants = Grants { config: case.settings.clone(), memory_mib: 64, ..Grants::standard() };
+        let data = given(&case, &Manifest::parse(manifest).map_err(|e| e.to_string())?)?;
         let plugin = match side {
-            Side::Native => loader.native(manifest, native, &grants),
-            Side::Sandboxed => loader.load(module, &grants),
+            Side::Native => loader.native_with(manifest, native, &grants, data),
+            Side::Sandboxed => loader.load_with(module, &grants, data),
         };
         let plugin = plugin.map_err(|e| e.to_string())?;
         run_case(&case, &plugin, &anomalies)
@@ -117,6 +139,8 @@ fn run_case(
 ) -> Result<(Vec<Finding>, Vec<Fault>), String> {
     let events = case.ready(anomalies)?;
     let instance = plugin.warm().map_err(|e| e.to_string())?;
+    let patterns = plugin.patterns();
+    plugin.give_regexes(Arc::new(Regexes::new(&patterns)?));
     let limits = HostLimits::default();
     let mut host = match plugin.manifest().scope {
         Scope::Flow => Host::Flow(FlowHost::new(limits)),
@@ -147,15 +171,7 @@ fn run_case(
         }
         frame = frame.wrapping_add(1).max(1);
         match &mut host {
-            Host::Flow(h) => h.offer(&Offer {
-                flow: &ready.flow,
-                event: ready.event,
-                buffers: &[Shown::payload(&ready.payload)],
-                hits: &[],
-                facts: &ready.facts,
-                frame: Some(FrameIndex(frame)),
-                flow_ref: Some(ready.flow_ref),
-            }),
+            Host::Flow(h) => offer_to_flow(h, ready, FrameIndex(frame), &patterns),
             Host::Shard(h) => offer_to_shard(h, ready),
         }
     }
@@ -168,7 +184,36 @@ fn run_case(
     Ok((findings, faults))
 }
 
-fn offer_to_shard(host: &mut HostShard, ready: &crate::case::Ready) {
+fn offer_to_flow(host: &mut FlowHost, ready: &Ready, frame: FrameIndex, patterns: &Patterns) {
+    let buffers: Vec<Shown<'_>> = ready
+        .buffers
+        .iter()
+        .map(|b| Shown {
+            kind: b.kind,
+            index: b.index,
+            transaction: b.transaction,
+            flags: b.flags,
+            offset: b.offset,
+            bytes: &b.bytes,
+        })
+        .collect();
+    let hits: Vec<OfferedHit> = scan(ready, patterns)
+        .into_iter()
+        .chain(ready.hits.iter().copied())
+        .map(|f| OfferedHit { plugin: ID, buffer: f.buffer, pattern: f.pattern, end: f.end })
+        .collect();
+    host.offer(&Offer {
+        flow: &ready.flow,
+        event: ready.event,
+        buffers: &buffers,
+        hits: &hits,
+        facts: &ready.facts,
+        frame: Some(frame),
+        flow_ref: Some(ready.flow_ref),
+    });
+}
+
+fn offer_to_shard(host: &mut HostShard, ready: &Ready) {
     let (event, flow) = (ready.event, ready.flow);
     let Some(kind) = portcullis_plugin_abi::EventKind::from_number(event.kind) else { return };
     let seats = host.interests().wanting(kind, flow.protocol, flow.server_port);
