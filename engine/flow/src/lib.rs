@@ -1,8 +1,18 @@
-//! Packets to flows: two-way conversations within one segment and VLAN stack.
+//! Packets to flows, and flows to what their receivers read.
 //!
-//! A bounded table per worker ([`FlowTable`]), the fragments that follow their first one, what TCP
-//! numbers prove about addresses, and the table of lately proven ones that workers share
-//! ([`ProvenSources`]). It must never read a clock, know a verdict, or allocate after start.
+//! ```text
+//!   packet ─► fragment?  Defrag ─► whole datagram ─► parsed again
+//!               │ no                                     │
+//!               ▼                                        ▼
+//!   FlowTable::admit ─► flow ─► TCP?  Streams::segment ─► sink: data, gap, end, anomaly
+//! ```
+//!
+//! A bounded table of two-way conversations within one segment and VLAN stack ([`FlowTable`]), what
+//! TCP numbers prove about addresses and the table of lately proven ones that workers share
+//! ([`ProvenSources`]), datagrams from fragments ([`Defrag`]), the bytes of TCP in order
+//! ([`Streams`]) and the last of them for whoever looks at the raw stream ([`StreamWindows`]). Each
+//! is a structure of its own with its own bounded memory. This crate must never read a clock, know
+//! a verdict, or allocate after start.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
@@ -29,6 +39,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod window;
 
 pub use config::{FlowConfig, Midstream, RstAnswer, Size, Timeouts, WhenFull};
 pub use counters::FlowCounters;
@@ -39,7 +50,7 @@ pub use defrag::{
 pub use flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, Tally, TcpEnd, TcpState};
 pub use fragments::FragmentLimits;
 #[doc(hidden)]
-pub use fuzz::fuzz_admit;
+pub use fuzz::{fuzz_admit, fuzz_defrag, fuzz_streams};
 pub use hash::{HashKey, lane_hash, lane_of};
 pub use proven::{PROOF_WINDOW, ProvenSources};
 pub use streams::{
@@ -49,3 +60,4 @@ pub use streams::{
 };
 pub use table::{Admission, Arrival, FlowTable, Located};
 pub use target::{FragmentPolicy, TargetPolicy};
+pub use window::{StreamWindows, WindowConfig, WindowCounters};

@@ -246,7 +246,8 @@ impl Defrag {
             self.give_up(slot, DropReason::FragmentOverlap);
             return (Fate::Refused(DropReason::FragmentOverlap), conflict);
         }
-        if !self.hold(slot, arrived, rejects) {
+        let repeated = if inside && !differs { Repeated::Wholly } else { Repeated::Hardly };
+        if !self.hold(slot, arrived, repeated, rejects) {
             self.counters.starved += 1;
             self.give_up(slot, DropReason::ReassemblyFull);
             return (Fate::Refused(DropReason::ReassemblyFull), conflict);
@@ -300,8 +301,15 @@ impl Defrag {
         Some((u16::try_from(found.start).unwrap_or(u16::MAX), share(found)))
     }
 
-    /// Takes over a fragment's bytes; says whether there was room.
-    fn hold(&mut self, slot: u32, arrived: &Arrived<'_>, rejects: &mut RejectSet) -> bool {
+    /// Takes over a fragment's bytes, unless all of them are `repeated`; says whether there was
+    /// room.
+    fn hold(
+        &mut self,
+        slot: u32,
+        arrived: &Arrived<'_>,
+        repeated: Repeated,
+        rejects: &mut RejectSet,
+    ) -> bool {
         let extent = arrived.extent;
         let pages = u64::try_from((extent.end - extent.start) / PAGE).unwrap_or(0) + 3;
         self.make_room(slot, pages);
@@ -309,6 +317,9 @@ impl Defrag {
         let met = self.pieces.meets(&datagram.work, extent, |_, _| {});
         let most = self.config.fragments_per_datagram;
         if !self.pieces.has_room(&datagram.work, met, most) {
+            if repeated == Repeated::Wholly {
+                return true;
+            }
             rejects.insert(Reject::FragmentScattered);
             return false;
         }
@@ -445,6 +456,13 @@ enum Fate {
     Held,
     Whole,
     Refused(DropReason),
+}
+
+/// Whether a fragment brings anything new.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Repeated {
+    Wholly,
+    Hardly,
 }
 
 impl Datagram {

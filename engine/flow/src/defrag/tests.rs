@@ -15,8 +15,8 @@ fn config() -> DefragConfig {
     DefragConfig {
         datagrams: 4,
         bytes: 40 * 2048,
-        fragments: 600,
-        fragments_per_datagram: 500,
+        fragments: 1_300,
+        fragments_per_datagram: 1_200,
         ..DefragConfig::default()
     }
 }

@@ -109,7 +109,7 @@ impl<S: StreamSink> Work<'_, S> {
             self.counters.conflicts += 1;
             return SegmentFate::Drop(DropReason::StreamConflict);
         }
-        if !self.hold(0, new) {
+        if !self.hold(0, new, false) {
             self.counters.full += 1;
             return SegmentFate::Drop(DropReason::ReassemblyFull);
         }
@@ -194,7 +194,7 @@ impl<S: StreamSink> Work<'_, S> {
             self.weave(start, fresh.end);
             return SegmentFate::Forward;
         }
-        if self.hold(start, fresh) {
+        if self.hold(start, fresh, differs) {
             self.drain(self.direction);
             return SegmentFate::Forward;
         }
@@ -204,9 +204,13 @@ impl<S: StreamSink> Work<'_, S> {
         }
         // Nothing can be dropped: the hole is given up, so that what lies behind it is read.
         self.give_up_holes(self.direction);
-        let next = self.stream.half(self.direction).next;
+        let half = self.stream.half(self.direction);
+        let (next, read) = (half.next, !half.has(mark::UNREAD));
         let fresh = Extent { start: fresh.start.max(next), end: fresh.end };
-        if !fresh.is_empty() && (fresh.start == next || self.is_lost(self.direction, fresh.start)) {
+        if read
+            && !fresh.is_empty()
+            && (fresh.start == next || self.is_lost(self.direction, fresh.start))
+        {
             self.skip_to(self.direction, fresh.start);
             self.in_order(part(self.segment.payload, start, fresh));
         }
@@ -275,18 +279,23 @@ impl<S: StreamSink> Work<'_, S> {
     }
 
     /// Holds bytes ahead, or bytes that meet held ones; says whether there was room. `start` is
-    /// where the payload begins, `fresh` the part of it that is not behind.
-    fn hold(&mut self, start: i64, fresh: Extent) -> bool {
+    /// where the payload begins, `fresh` the part of it that is not behind; `differs` where held bytes are
+    /// others.
+    fn hold(&mut self, start: i64, fresh: Extent, differs: bool) -> bool {
         let owner = self.owner_of(self.direction);
         let payload = self.segment.payload;
         let half = self.stream.half_mut(self.direction);
         if fresh.end - half.next > i64::from(self.config.bytes_per_direction) {
             return false;
         }
-        let met = self.pieces.meets(&half.held, fresh, |_, _| {});
-        if !self.pieces.has_room(&half.held, met, self.config.segments_per_direction)
-            || self.pages.ensure(&mut half.pages, owner, fresh.start, fresh.end).is_err()
-        {
+        let mut covered = 0;
+        let each = |held: Extent, _| covered += held.end - held.start;
+        let met = self.pieces.meets(&half.held, fresh, each);
+        if !self.pieces.has_room(&half.held, met, self.config.segments_per_direction) {
+            // What is there already needs none.
+            return !differs && covered == fresh.end - fresh.start;
+        }
+        if self.pages.ensure(&mut half.pages, owner, fresh.start, fresh.end).is_err() {
             return false;
         }
         // Where nothing but first versions are ever forwarded, the first stay.

@@ -2,6 +2,7 @@
 //! Streams as their users see them.
 
 mod cases;
+mod fuzzed;
 mod order;
 mod overlap;
 
