@@ -164,6 +164,14 @@ impl Chains {
         Self { buckets: buckets.into_boxed_slice(), shift, entries }
     }
 
+    /// Whether a literal may have its window at `position`, by its bucket.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, filter: &Filter, bytes: &[u8], position: usize) -> bool {
+        let (window, after) = halves(eight_at(bytes, position));
+        let bucket = bucket_of(filter.folded(window), self.shift);
+        self.buckets.get(bucket).is_some_and(|bucket| bucket.may_have(after))
+    }
+
     /// Calls `found` for each literal whose window is at `position`; returns how many were tried.
     #[inline(always)]
     pub(crate) fn verify(
@@ -173,22 +181,19 @@ impl Chains {
         (bytes, position): (&[u8], usize),
         mut found: impl FnMut(&Entry, usize),
     ) -> u64 {
-        let (window, after) = halves(eight_at(bytes, position));
-        let bucket = bucket_of(filter.folded(window), self.shift);
+        let folded = filter.folded(window_at(bytes, position));
+        let bucket = bucket_of(folded, self.shift);
         let Some(&[bucket, next]) = self.buckets.get(bucket..).and_then(<[_]>::first_chunk::<2>)
         else {
             return 0;
         };
-        if !bucket.may_have(after) {
-            return 1;
-        }
         let chain = self.entries.get(bucket.first()..next.first()).unwrap_or_default();
         for entry in chain {
             if let Some(end) = entry.end_at(store, bytes, position) {
                 found(entry, end);
             }
         }
-        chain.len() as u64 + 1
+        chain.len() as u64
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {

@@ -57,6 +57,18 @@ impl Candidates {
         }
     }
 
+    /// Keeps those for which `may` says so; without a branch, as near misses would mislead one.
+    #[inline(always)]
+    pub(crate) fn keep(&self, kept: &mut Self, may: impl Fn(usize) -> bool) {
+        kept.count = 0;
+        for &position in self.as_slice() {
+            if let Some(slot) = kept.positions.get_mut(kept.count) {
+                *slot = position;
+            }
+            kept.count += usize::from(may(usize::from(position)));
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[u16] {
         self.positions.get(..self.count).unwrap_or_default()
     }

@@ -219,15 +219,19 @@ impl Pass {
         let Some(last) = (scan.bytes.len() + 1).checked_sub(self.width) else { return };
         // A literal that ends after `from` has its window here or later.
         let mut at = (scan.from + 1).saturating_sub(self.reach);
-        let mut candidates = Candidates::new();
+        let (mut candidates, mut kept) = (Candidates::new(), Candidates::new());
         let mut is_over = false;
         while at < last {
             let block = (at, last.min(at + BLOCK));
             self.candidates(scan.kernel, scan.bytes, block, &mut candidates);
             let mut spent = 0;
-            for &relative in candidates.as_slice() {
-                let place = (scan.bytes, at + usize::from(relative));
-                for tier in &self.tiers {
+            for tier in &self.tiers {
+                spent += candidates.as_slice().len() as u64;
+                candidates.keep(&mut kept, |relative| {
+                    tier.chains.may_have(&tier.filter, scan.bytes, at + relative)
+                });
+                for &relative in kept.as_slice() {
+                    let place = (scan.bytes, at + usize::from(relative));
                     spent += tier.chains.verify(&tier.filter, scan.store, place, |entry, end| {
                         if end > scan.from {
                             report(entry, ids, end, scan.hits);
