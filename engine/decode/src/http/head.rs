@@ -2,7 +2,7 @@
 //! know what a field means.
 
 use super::lines::{
-    Ending, LineEnd, chomp, is_folding, is_lws, is_space, is_token, line_end, trim,
+    Ending, LineEnd, chomp, is_folding, is_lws, is_space, is_token, line_end, trim, without_nul,
 };
 use super::sheet::Sheet;
 use crate::conversation::Direction;
@@ -29,6 +29,8 @@ pub(super) enum HeadStep {
     Done(usize),
     /// It is no head: a body starts at its first byte.
     Body,
+    /// A request without a version that no field follows (HTTP/0.9): its line ends here.
+    Old(usize),
     /// A limit was reached; what was read so far ends here.
     TooLong(usize),
     /// More fields than the limit.
@@ -73,11 +75,18 @@ impl Head {
             };
             let length = to - self.line;
             let text = self.raw.get(self.line..to).unwrap_or_default();
-            if first && response && length > BODY_LINE && no_status_line(text) {
+            if first
+                && response
+                && length > BODY_LINE.min(limits.line_bytes)
+                && no_status_line(text)
+            {
                 return HeadStep::Body;
             }
             if length > limits.line_bytes || to > limits.header_bytes {
-                return HeadStep::TooLong(self.line);
+                let cut = (self.line + limits.line_bytes).min(limits.header_bytes).max(self.line);
+                self.lines.push(self.line..cut);
+                self.line = cut;
+                return HeadStep::TooLong(cut);
             }
             if !found {
                 return HeadStep::More;
@@ -100,7 +109,7 @@ impl Head {
                         Some(_) => return HeadStep::Body,
                     }
                 }
-            } else if chomp(text).is_empty() {
+            } else if matches!(text, b"\n" | b"\r\n") || (text == b"\r\r\n" && self.ends_bare()) {
                 return HeadStep::Done(to);
             } else if matches!(text, [space, b'\n'] if is_lws(*space)) {
                 match self.raw.get(to) {
@@ -114,7 +123,32 @@ impl Head {
             }
             self.lines.push(self.line..to);
             (self.line, self.seen) = (to, to);
+            if let (false, false, [first, second]) = (self.trailer, response, &*self.lines)
+                && self.is_old(first)
+                && !self.is_field(second)
+            {
+                return HeadStep::Old(first.end);
+            }
         }
+    }
+
+    /// The line before ended with LF alone.
+    pub(super) fn ends_bare(&self) -> bool {
+        let line = self.lines.last().and_then(|line| self.raw.get(line.clone()));
+        line.is_some_and(|line| line.ends_with(b"\n") && !line.ends_with(b"\r\n"))
+    }
+
+    /// Whether a request line has no version.
+    fn is_old(&self, line: &Range<usize>) -> bool {
+        let text = self.raw.get(line.clone()).unwrap_or_default();
+        super::request::split_line(chomp(text)).is_old()
+    }
+
+    /// Whether a line could be a field.
+    fn is_field(&self, line: &Range<usize>) -> bool {
+        let text = self.raw.get(line.clone()).unwrap_or_default();
+        let colon = text.iter().position(|&b| b == b':');
+        colon.is_some_and(|at| text.iter().take(at).all(|&b| is_token(b)))
     }
 
     /// What was gathered when the stream ended is all there is.
@@ -123,14 +157,6 @@ impl Head {
             self.lines.push(self.line..self.raw.len());
         }
         self.raw.len()
-    }
-
-    /// The line behind the first one could be a field.
-    pub(super) fn second_is_field(&self) -> Option<bool> {
-        let line = self.lines.get(1)?;
-        let text = self.raw.get(line.clone()).unwrap_or_default();
-        let colon = text.iter().position(|&b| b == b':')?;
-        Some(text.get(..colon).unwrap_or_default().iter().all(|&b| is_token(b)))
     }
 
     pub(super) fn memory(&self) -> usize {
@@ -175,6 +201,11 @@ impl Fields<'_> {
         let mut at = 0;
         while let Some(line) = lines.get(at) {
             let mut text = self.content(line);
+            if text.is_empty() {
+                // Nothing but line ends that are not quite one.
+                at += 1;
+                continue;
+            }
             let folded = self.sheet.slice(&text).first().is_some_and(|&b| is_folding(b));
             if folded {
                 let event = self
@@ -240,7 +271,7 @@ impl Fields<'_> {
             return;
         };
         let name = bytes.get(..colon).unwrap_or_default();
-        let name_end = name.iter().rposition(|&b| !is_lws(b)).map_or(0, |at| at + 1);
+        let name_end = name.iter().rposition(|&b| !is_space(b)).map_or(0, |at| at + 1);
         let token = name_end == colon && name_end > 0 && name.iter().all(|&b| is_token(b));
         let value = bytes.get(colon + 1..).unwrap_or_default();
         let from = value.iter().position(|&b| !is_lws(b)).unwrap_or(value.len());
@@ -288,9 +319,13 @@ impl Fields<'_> {
     }
 }
 
-/// The field of a name in lower case.
+/// The field of a name in lower case; NUL bytes in names are skipped, as some receivers do.
 pub(super) fn field<'a>(fields: &'a [Field], sheet: &Sheet, name: &[u8]) -> Option<&'a Field> {
-    fields.iter().find(|field| sheet.slice(&field.name).eq_ignore_ascii_case(name))
+    fields.iter().find(|field| {
+        let sent = sheet.slice(&field.name);
+        sent.eq_ignore_ascii_case(name)
+            || (sent.contains(&0) && without_nul(sent).eq_ignore_ascii_case(name))
+    })
 }
 
 /// Its value, without white space around it.

@@ -64,6 +64,17 @@ pub(super) fn content_length(value: &[u8]) -> Length {
     number(digits, 10).map_or(Length::Invalid, |length| Length::Bytes { length, odd })
 }
 
+/// The largest number in the value: where a response's length is ambiguous, nothing of its body is
+/// missed.
+pub(super) fn largest_length(value: &[u8]) -> Length {
+    let first = content_length(value);
+    let digits = value.split(|b| !b.is_ascii_digit());
+    match (first, digits.filter_map(|digits| number(digits, 10)).max()) {
+        (Length::Bytes { odd: true, .. }, Some(length)) => Length::Bytes { length, odd: true },
+        _ => first,
+    }
+}
+
 /// Digits as a number; `None` for none, for other characters and for what is above 2^63.
 pub(super) fn number(digits: &[u8], base: u32) -> Option<u64> {
     if digits.is_empty() {
@@ -159,6 +170,7 @@ mod tests {
         assert_eq!(content_length(b" 12 "), bytes(12, false));
         assert_eq!(content_length(b"12, 12"), bytes(12, true));
         assert_eq!(content_length(b"+7"), bytes(7, true));
+        assert_eq!(largest_length(b"34 68"), bytes(68, true));
         assert_eq!(content_length(b"x"), Length::Invalid);
         assert_eq!(content_length(b"99999999999999999999"), Length::Invalid);
         let chunk = |length, extended| ChunkLine::Bytes { length, extended };

@@ -3,6 +3,7 @@
 
 mod buffers;
 mod coding;
+mod fuzz;
 mod head;
 mod lines;
 mod multipart;
@@ -11,8 +12,12 @@ mod request;
 mod response;
 mod sheet;
 mod side;
+#[cfg(test)]
+mod tests;
 mod uri;
 
+#[doc(hidden)]
+pub use fuzz::fuzz_http;
 pub use record::{ContentRange, HttpRecord};
 
 use crate::conversation::{Direction, Stage, Transport};
@@ -277,6 +282,10 @@ impl Http {
     fn step(&mut self, direction: Direction, bytes: &[u8], out: &mut Output) -> usize {
         let limits = Arc::clone(&self.limits);
         let side = self.side(direction);
+        let skipped = side.skip_odd_end(bytes);
+        if skipped > 0 {
+            return skipped;
+        }
         match side.state {
             State::Start => self.begin(direction, bytes, out),
             State::Head | State::Trailer => self.head(direction, bytes, out),
@@ -374,8 +383,13 @@ impl Http {
             let gathered = side.head.raw.len();
             let back = |end: usize| fed.len().saturating_sub(gathered - end.min(gathered));
             match side.head.step(direction, &limits) {
-                HeadStep::More => {
-                    return if self.old_request(direction, out) { 0 } else { fed.len() };
+                HeadStep::More => return fed.len(),
+                HeadStep::Old(end) => {
+                    self.request.head.lines.truncate(1);
+                    self.request_head(end, out);
+                    // What follows is not read.
+                    self.request.state = State::Stop;
+                    return fed.len();
                 }
                 HeadStep::FirstLine => {}
                 HeadStep::Done(end) => {
@@ -398,23 +412,6 @@ impl Http {
                 }
             }
         }
-    }
-
-    /// A request without a version that no field follows is over (HTTP/0.9); what follows it is
-    /// not read.
-    fn old_request(&mut self, direction: Direction, out: &mut Output) -> bool {
-        let side = &self.request;
-        if direction != Direction::ToServer || side.state != State::Head {
-            return false;
-        }
-        if side.head.second_is_field() != Some(false) || !self.request_line() {
-            return false;
-        }
-        let end = self.request.head.lines.first().map_or(0, |line| line.end);
-        self.request.head.lines.truncate(1);
-        self.request_head(end, out);
-        self.request.state = State::Stop;
-        true
     }
 
     fn head_done(&mut self, direction: Direction, end: usize, out: &mut Output) {
@@ -460,6 +457,7 @@ impl Http {
         out.counters.headers_cut += 1;
         let event = if direction == Direction::ToServer { events.0 } else { events.1 };
         let side = self.side(direction);
+        side.head.raw.truncate(end);
         side.shown.event(event, out);
         let trailer = side.state == State::Trailer;
         if trailer || !side.head.lines.is_empty() {

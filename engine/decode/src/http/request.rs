@@ -37,6 +37,13 @@ pub(super) struct Line {
     leading: bool,
 }
 
+impl Line {
+    /// It has no version.
+    pub(super) fn is_old(&self) -> bool {
+        self.protocol.is_empty()
+    }
+}
+
 /// Splits a request line as libhtp does.
 pub(super) fn split_line(text: &[u8]) -> Line {
     let at = |from: usize, test: &dyn Fn(u8) -> bool| {
@@ -80,13 +87,6 @@ pub(super) fn version(text: &[u8]) -> Option<bool> {
 }
 
 impl Http {
-    /// The request line is there; without a version the request may be over.
-    pub(super) fn request_line(&mut self) -> bool {
-        let Some(line) = self.request.head.lines.first() else { return false };
-        let raw = self.request.head.raw.get(line.clone()).unwrap_or_default();
-        split_line(super::lines::chomp(raw)).protocol.is_empty()
-    }
-
     /// The head is there and ends at `end` of what was gathered.
     pub(super) fn request_head(&mut self, end: usize, out: &mut Output) {
         let side = &mut self.request;

@@ -6,7 +6,7 @@ use super::buffers;
 use super::coding::Coding;
 use super::head::{Fields, field, value};
 use super::lines::{
-    Length, chomp, content_length, find_nocase, is_space, number, trim, without_nul,
+    Length, chomp, find_nocase, is_space, largest_length, number, trim, without_nul,
 };
 use super::multipart::parameter;
 use super::record::ContentRange;
@@ -74,15 +74,15 @@ impl Http {
             fields: &mut side.fields,
         }
         .read(lines.get(1..).unwrap_or_default(), out);
-        // A bare LF before the empty line CRLF was LF CR: so is the empty line's end.
-        let ends = |back: usize| {
-            let line = lines.len().checked_sub(back).and_then(|at| lines.get(at));
-            side.shown.sheet.slice(line.unwrap_or(&(0..0)))
+        // An empty line behind a bare LF: line ends are LF CR, and so is the empty line's.
+        let last = side.shown.sheet.slice(&lines.last().cloned().unwrap_or(0..0));
+        let bare = last.ends_with(b"\n") && !last.ends_with(b"\r\n");
+        let empty = side.shown.sheet.slice(&(lines.last().map_or(0, |line| line.end)..end));
+        side.skip = match empty {
+            b"\r\n" if bare => b"\r",
+            b"\r\r\n" => b"\r\n",
+            _ => b"",
         };
-        let last_end = lines.last().map_or(0, |line| line.end);
-        let terminator = side.shown.sheet.slice(&(last_end..end));
-        side.skip_cr =
-            ends(1).ends_with(b"\n") && !ends(1).ends_with(b"\r\n") && terminator == b"\r\n";
         side.head.lines = lines;
         self.response_buffers(&line, &whole, first.end..end);
         self.response_record(status);
@@ -131,7 +131,7 @@ impl Http {
         let side = &mut self.response;
         let sheet = &side.shown.sheet;
         let te = value(&side.fields, sheet, b"transfer-encoding").map(without_nul);
-        let length = value(&side.fields, sheet, b"content-length").map(content_length);
+        let length = value(&side.fields, sheet, b"content-length").map(largest_length);
         let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.repeats > 0);
         if status == 100
             && te.is_none()
@@ -181,12 +181,16 @@ impl Http {
             side.shown.event(HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_RESPONSE, out);
         }
         if method == Method::Head || bare || state == State::Start {
+            side.skip = b"";
             side.finish(FileState::Closed, &limits, out);
             self.response_over(out);
             return;
         }
         self.response_coding(out);
         self.response_file(&limits);
+        if state == State::ChunkLine {
+            self.response.skip = b"";
+        }
         self.response.state = state;
         self.response.shown.show(Stage::Progress, &limits, out);
     }

@@ -143,8 +143,8 @@ pub(super) struct Side {
     chain_over: bool,
     /// The message's version is 1.1.
     pub(super) modern: bool,
-    /// A CR at the start of the body belongs to the head's odd line ends.
-    pub(super) skip_cr: bool,
+    /// What at the start of the body belongs to the head's odd line ends.
+    pub(super) skip: &'static [u8],
     pub(super) ended: bool,
     /// Transaction of the message, or of the last one.
     pub(super) number: u32,
@@ -170,7 +170,7 @@ impl Side {
             inflated: 0,
             chain_over: false,
             modern: false,
-            skip_cr: false,
+            skip: b"",
             ended: false,
             number: 0,
         }
@@ -185,8 +185,22 @@ impl Side {
         self.shown.transaction = transaction;
         self.number = transaction;
         (self.encoded, self.inflated, self.chain_over) = (0, 0, false);
-        (self.modern, self.skip_cr) = (false, false);
+        (self.modern, self.skip) = (false, b"");
         self.state = State::Head;
+    }
+
+    /// Bytes at the start of a body that belong to the head's end; answers how many.
+    pub(super) fn skip_odd_end(&mut self, bytes: &[u8]) -> usize {
+        let mut count = 0;
+        while let (Some((first, rest)), Some(byte)) = (self.skip.split_first(), bytes.get(count)) {
+            if first != byte {
+                self.skip = b"";
+                break;
+            }
+            self.skip = rest;
+            count += 1;
+        }
+        count
     }
 
     /// Bytes of the body as transferred.
@@ -205,11 +219,7 @@ impl Side {
     }
 
     /// Bytes up to the next kilobyte of an encoded body.
-    fn step(&mut self, mut bytes: &[u8], limits: &Limits, out: &mut Output) {
-        if self.skip_cr && !bytes.is_empty() {
-            self.skip_cr = false;
-            bytes = bytes.strip_prefix(b"\r").unwrap_or(bytes);
-        }
+    fn step(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) {
         let before = self.encoded;
         self.encoded += bytes.len() as u64;
         if self.chain.is_empty() {
