@@ -75,7 +75,7 @@
 //! | `packet_protocols` | as `protocols` | for `"packet"` alone: `["arp"]` beside flows of TCP |
 //! | `ports` | all | server ports: numbers or `"from-to"`; TCP, UDP, SCTP; not for anomalies |
 //! | `anomalies` | all | names of anomalies, where `events` has `"anomaly"`; any protocol, port |
-//! | `applications` | all | for `"stream-data"` and `"transaction"`: `"http"`, `"tls"`, `"unknown"`, … |
+//! | `applications` | all | of streams and transactions: `"http"`, `"tls"`, `"unknown"`, … |
 //! | `snap` | 0 | bytes wanted of each buffer, e.g. of a packet's payload, at most 65,535 |
 //! | `[snaps]` | as `snap` | by kind of buffer: `"http.uri" = 1024` |
 //! | `only_hits` | false | packets, streams, transactions only where a pattern was found |
