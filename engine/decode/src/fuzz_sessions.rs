@@ -145,8 +145,11 @@ mod tests {
         (Direction::ToClient, b"SSH-2.0-x\r\n\x00\x00\x00\x30\x04\x14"),
         (Direction::ToServer, b"SSH-2.0-y\n\x00\x00\x00\x30\x04\x14"),
         (Direction::ToClient, b"220 x\r\n250-a\r\n250 b\r\n354 go\r\n"),
-        (Direction::ToServer, b"EHLO x\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\nDATA\r\nContent-Type: \
-            x; name=y\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n"),
+        (
+            Direction::ToServer,
+            b"EHLO x\r\nMAIL FROM:<a>\r\nRCPT TO:<b>\r\nDATA\r\nContent-Type: \
+            x; name=y\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n",
+        ),
         (Direction::ToServer, b"BDAT 20 LAST\r\nUSER x\r\nPORT 1,2,3,4,5,6\r\nAUTH TLS\r\n"),
         (Direction::ToServer, b"\x00\x00\x00\x50\xffSMB\x75\x00\x00\x00\x00\x18\x01\x80"),
         (Direction::ToClient, b"\x00\x00\x00\x50\xfeSMB\x40\x00\x00\x00\x00\x00\x00\x00\x03\x00"),

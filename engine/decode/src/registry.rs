@@ -61,7 +61,10 @@ pub(crate) struct Row {
 }
 
 macro_rules! protocols {
-    ($($variant:ident($type:ty) = $number:ident, $probe:expr, $(($transport:ident, $ports:expr)),+;)+) => {
+    ($(
+        $variant:ident($type:ty) = $number:ident, $probe:expr,
+        $(($transport:ident, $ports:expr)),+;
+    )+) => {
         /// The decoder of a flow.
         #[derive(Debug)]
         pub(crate) enum Protocol { $($variant(Box<$type>)),+ }
@@ -109,7 +112,8 @@ macro_rules! records {
 }
 
 protocols! {
-    Http(crate::http::Http) = HTTP, |way, bytes, _| crate::http::probe(way, bytes), (Tcp, [80, 8080, 8000, 8008, 3128]);
+    Http(crate::http::Http) = HTTP, |way, bytes, _| crate::http::probe(way, bytes),
+        (Tcp, [80, 8080, 8000, 8008, 3128]);
     Tls(crate::tls::Tls) = TLS, crate::tls::probe, (Tcp, [443, 465, 636, 853, 990, 993, 995, 8443]);
     Ssh(crate::ssh::Ssh) = SSH, crate::ssh::probe, (Tcp, [22]);
     Smtp(crate::smtp::Smtp) = SMTP, crate::smtp::probe, (Tcp, [25, 465, 587, 2525]);

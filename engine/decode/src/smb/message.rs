@@ -78,14 +78,8 @@ fn first(bytes: &[u8]) -> Option<Vec<Command>> {
     let tree = reader.u16_little()?.into();
     reader.take(2)?;
     let (session, id) = (reader.u16_little()?.into(), reader.u16_little()?.into());
-    let base = Command {
-        status,
-        response: flags & 0x80 != 0,
-        tree,
-        session,
-        id,
-        ..Command::default()
-    };
+    let base =
+        Command { status, response: flags & 0x80 != 0, tree, session, id, ..Command::default() };
     let unicode = flags2 & 0x8000 != 0;
     let (mut commands, mut number, mut at) = (Vec::new(), u16::from(number), 32usize);
     while commands.len() < COMMANDS_MAX {

@@ -370,7 +370,17 @@ impl Tls {
             if chain.length == 1 {
                 chain.fingerprint = certificate_fingerprint(der);
                 match read(der) {
-                    Ok(certificate) => chain.first = Some(certificate),
+                    Ok(certificate) => {
+                        for (name, event) in [
+                            (&certificate.subject, app_event::TLS_CERTIFICATE_INVALID_SUBJECT),
+                            (&certificate.issuer, app_event::TLS_CERTIFICATE_INVALID_ISSUER),
+                        ] {
+                            if name.contains('\0') {
+                                shelf.event(event, TRANSACTION, out);
+                            }
+                        }
+                        chain.first = Some(certificate);
+                    }
                     Err(event) => shelf.event(event, TRANSACTION, out),
                 }
             }

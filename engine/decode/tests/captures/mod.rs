@@ -18,7 +18,8 @@ pub fn corpus() -> Option<PathBuf> {
     here.ancestors().map(|above| above.join("shared/corpus")).find(|path| path.is_dir())
 }
 
-type End = (IpAddr, u16);
+/// An address and a port.
+pub type End = (IpAddr, u16);
 
 /// A flow and what was decoded of it.
 pub struct Told {
@@ -28,6 +29,8 @@ pub struct Told {
     pub server: End,
     /// What is spoken.
     pub application: u16,
+    /// Whether both spoke.
+    pub both: bool,
     /// Everything that came out.
     pub out: Output,
 }
@@ -39,6 +42,7 @@ struct Flow {
     out: Output,
     next: [Option<u32>; 2],
     early: [BTreeMap<u32, Vec<u8>>; 2],
+    spoke: [bool; 2],
 }
 
 /// Decodes every flow of a capture.
@@ -65,6 +69,7 @@ pub fn decode(path: &Path) -> Vec<Told> {
                 out: Output::default(),
                 next: [None; 2],
                 early: Default::default(),
+                spoke: [false; 2],
             });
             index.insert(key, flows.len() - 1);
             flows.len() - 1
@@ -78,7 +83,8 @@ pub fn decode(path: &Path) -> Vec<Told> {
                 flow.conversation.end(way, &mut flow.out);
             }
             let application = flow.conversation.application();
-            Told { client: flow.client, server: flow.server, application, out: flow.out }
+            let both = flow.spoke == [true; 2];
+            Told { client: flow.client, server: flow.server, application, both, out: flow.out }
         })
         .collect()
 }
@@ -88,6 +94,7 @@ impl Flow {
         let up = packet.source == self.client;
         let way = if up { Direction::ToServer } else { Direction::ToClient };
         let at = way as usize;
+        self.spoke[at] |= !packet.payload.is_empty();
         if packet.protocol == 17 {
             self.conversation.data(way, packet.payload, &mut self.out);
             return;
