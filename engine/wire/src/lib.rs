@@ -20,6 +20,7 @@ mod arp;
 pub mod build;
 mod checks;
 pub mod checksum;
+mod decode_events;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -30,6 +31,7 @@ mod tcp;
 mod transport;
 
 pub use checks::Checks;
+pub use decode_events::{DECODE_EVENTS, decode_event};
 pub use ipv6::IPV6_EXTENSIONS_MAX;
 pub use link::{LinkType, VLAN_TAGS_MAX};
 pub use packet::{Fragment, Malformed, Packet, PacketKind, Quoted, Tcp, TcpFlags, TcpOptions};
