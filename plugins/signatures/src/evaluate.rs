@@ -18,7 +18,7 @@ use crate::transform;
 use crate::world::{Facts, Occasion, Piece, Way, World};
 use portcullis_plugin_sdk::{EventKind, buffer_kind};
 use portcullis_rules_form::{
-    Always, Body, Candidate, Check, NONE, Part, Refused, Section, action, head, needs, part,
+    Always, Body, Candidate, Check, Head, NONE, Part, Refused, Section, action, head, needs, part,
 };
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -191,6 +191,9 @@ impl Evaluator {
                 return false;
             }
         };
+        if body.head.traits & head::MIXED != 0 && !both_halves(world, facts, rule, &body.head) {
+            return false;
+        }
         self.counters.matched += 1;
         self.tell(world, facts, rule);
         let head = &body.head;
@@ -326,7 +329,12 @@ impl Evaluator {
         self.variables.resize(usize::from(body.head.variables.min(64)), 0);
         let mut open = false;
         let (mut evidence, mut steps) = (None, 0);
+        let mixed = body.head.traits & head::MIXED != 0;
+        let transaction = facts.occasion == Occasion::Transaction;
         for (i, part) in body.parts.iter().enumerate() {
+            if mixed && transaction == (part.kind == buffer_kind::PAYLOAD) {
+                continue;
+            }
             match self.part(world, facts, pieces, part, &mut steps) {
                 Tried::Match(found) => {
                     let fast = usize::from(body.head.fast_part) == i;
@@ -415,6 +423,25 @@ impl Evaluator {
         let open = facts.occasion == Occasion::Transaction && (!there || !complete);
         if open { Tried::Open } else { Tried::No }
     }
+}
+
+/// In the place of a transaction: what half of a rule has held in the flow.
+const FIELDS_HELD: u32 = u32::MAX;
+const PAYLOAD_HELD: u32 = u32::MAX - 1;
+
+/// Notes that one half of a rule holds; whether the other does.
+fn both_halves(world: &mut impl World, facts: &Facts, rule: u32, head: &Head) -> bool {
+    let mut memory = Memory::new(world.slot());
+    let (own, other) = match facts.occasion {
+        Occasion::Transaction => (FIELDS_HELD, PAYLOAD_HELD),
+        _ => (PAYLOAD_HELD, FIELDS_HELD),
+    };
+    // A payload that nothing finds is taken as it should be.
+    if head.needs & (needs::STREAM | needs::PACKET) == 0 || memory.is_told(rule, other) {
+        return true;
+    }
+    memory.tell(rule, own);
+    false
 }
 
 /// A content without a sticky buffer reads the payload of packets, the stream of streams.

@@ -29,6 +29,7 @@ pub struct Info {
     pub target: u8,
     pub reach: u8,
     pub verb: u8,
+    pub ceiling: u8,
     pub message: String,
     pub classtype: String,
     pub category: String,
@@ -58,7 +59,6 @@ impl core::error::Error for TooLarge {}
 pub struct Builder {
     rules: Vec<RuleRow>,
     bodies: Vec<u8>,
-    body_at: BTreeMap<Vec<u8>, RuleRow>,
     groups: Vec<GroupRow>,
     literals: BTreeMap<(u32, Vec<u8>, bool), Vec<Candidate>>,
     always: Vec<Always>,
@@ -118,11 +118,8 @@ impl Builder {
     pub fn rule(&mut self, body: &Body, info: Info) -> RuleEntry {
         let entry = RuleEntry(number(self.rules.len()));
         let bytes = body.to_bytes();
-        let row = *self.body_at.entry(bytes).or_insert_with_key(|bytes| {
-            let row = RuleRow { at: number(self.bodies.len()), len: number(bytes.len()) };
-            self.bodies.extend_from_slice(bytes);
-            row
-        });
+        let row = RuleRow { at: number(self.bodies.len()), len: number(bytes.len()) };
+        self.bodies.extend_from_slice(&bytes);
         self.rules.push(row);
         self.infos.insert((info.gid, info.sid), info);
         entry
@@ -319,6 +316,7 @@ impl Builder {
                 target: info.target,
                 reach: info.reach,
                 verb: info.verb,
+                ceiling: info.ceiling,
                 ..InfoRow::zeroed()
             };
             row.references = u16::try_from(info.references.len()).unwrap_or(0);

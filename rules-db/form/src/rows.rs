@@ -245,7 +245,7 @@ pub struct InfoRow {
     pub severity: u8,
     /// `types::Confidence`.
     pub confidence: u8,
-    /// `types::Action`: the most that the rule may ask for.
+    /// `types::Action`: what the rule asks for.
     pub action: u8,
     /// `PartyKind` of the offender.
     pub offender: u8,
@@ -255,8 +255,10 @@ pub struct InfoRow {
     pub reach: u8,
     /// [`action`] as the rule has it.
     pub verb: u8,
+    /// `types::Action`: the most that the rule may do.
+    pub ceiling: u8,
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: u8,
 }
 
 /// A rule's own verb.
@@ -287,6 +289,9 @@ pub mod head {
     pub const STREAM_ONLY: u16 = 32;
     /// Single packets alone, never the stream.
     pub const PACKET_ONLY: u16 = 64;
+    /// Raw payload beside fields of a protocol: each is tried where it comes, and the rule matches
+    /// when both have held in the flow.
+    pub const MIXED: u16 = 128;
 }
 
 /// The start of a rule's body.

@@ -4,7 +4,7 @@ use super::targets::Target;
 use super::{Compiler, groups, info, kinds};
 use crate::ast::{AddressSet, Arrow, BitsMode, Condition, FlowPart, Rule};
 use portcullis_plugin_abi::EventKind;
-use portcullis_rules_form::{AddressRange, Always, Body, Check, NONE, RuleEntry, needs};
+use portcullis_rules_form::{AddressRange, Always, Body, Check, NONE, RuleEntry, head, needs};
 
 /// Sets of more ranges than that are not looked up by address: `!$HOME_NET` and its like have few,
 /// lists of bad addresses have many, and nothing has more than this.
@@ -102,6 +102,10 @@ fn rows(rule: &Rule, body: &Body, target: &Target, tried: u32) -> Vec<Always> {
         let sticky = body.parts.iter().map(|p| p.kind);
         let own = sticky.filter(|k| !super::is_payload(*k) && !kinds::is_header(*k)).min();
         out.push(Always { buffer: own.unwrap_or(0), ..row(EventKind::Transaction) });
+    }
+    if target.traits & head::MIXED != 0 {
+        // The other half is found by its own literal.
+        return out;
     }
     if target.needs & needs::STREAM != 0 {
         out.push(row(EventKind::StreamData));

@@ -2,7 +2,7 @@
 //! What can only be asked of a buffer becomes a part.
 
 use super::steps::{comparison, negated};
-use super::{Compiler, info, is_payload};
+use super::{Compiler, info};
 use crate::ast::{
     self, BitChange, BitsMode, CertEnd, Condition, Effect, FlowintAsk, FlowintChange,
     FlowintOperator, FlowintValue, IpOption, Polarity, ReputationSide, ReputationTest, Rule,
@@ -11,7 +11,7 @@ use crate::ast::{
 use portcullis_plugin_abi::buffer_kind as kind;
 use portcullis_rules_form::{
     AddressRange, Body, Check, Comparison, DataKind, Field, Flowbit, NONE, Part, Range, Step,
-    Track, action, part,
+    Track, action, head, needs, part,
 };
 use std::net::IpAddr;
 
@@ -317,10 +317,10 @@ impl Compiler<'_> {
                 multiplier: t.multiplier,
             });
         }
-        let payload_and_more = body.parts.iter().any(|p| is_payload(p.kind))
-            && body.head.needs & portcullis_rules_form::needs::TRANSACTION != 0;
-        if payload_and_more {
-            self.cannot(rule, "raw payload beside fields of a protocol: read at the transaction");
+        let needs = body.head.needs;
+        let by_payload = needs & (needs::STREAM | needs::PACKET) != 0;
+        if body.head.traits & head::MIXED != 0 && !by_payload {
+            self.cannot(rule, "raw payload without a literal beside fields: taken as it should be");
         }
     }
 

@@ -1,74 +1,9 @@
 //! What the host is told of a rule, and addresses and ports as the form has them.
 
-use crate::ast::{AddressSet, PortSet, Rule, RuleAction, TargetSide};
-use crate::ruleset::Classifications;
-use portcullis_plugin_abi::PartyKind;
+use crate::ast::{AddressSet, PortSet, Rule, RuleAction};
+use crate::policy::Judgement;
 use portcullis_rules_form::{AddressRange, Info, PortRange, action};
-use portcullis_types::{Action, Class, Confidence, Reach, Severity};
-
-/// What a rule's match means.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Judgement {
-    /// Attack or suspicious.
-    pub class: Class,
-    /// E.g. `malware`.
-    pub category: String,
-    /// How grave.
-    pub severity: Severity,
-    /// How sure.
-    pub confidence: Confidence,
-    /// The most that the rule may ask for.
-    pub ceiling: Action,
-    /// Who did it.
-    pub offender: PartyKind,
-    /// To whom.
-    pub target: PartyKind,
-    /// ATT&CK ids.
-    pub attack: Vec<String>,
-}
-
-/// What decides that, e.g. a table that an operator edits.
-pub trait Policy {
-    /// What this rule's match means.
-    fn judge(&self, rule: &Rule, classes: &Classifications) -> Judgement;
-}
-
-/// A policy without a table: class and severity by priority, at most a report for `alert`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PlainPolicy;
-
-impl Policy for PlainPolicy {
-    fn judge(&self, rule: &Rule, _classes: &Classifications) -> Judgement {
-        let (offender, target) = match rule.about.target {
-            Some(TargetSide::Source) => (PartyKind::Destination, PartyKind::Source),
-            _ => (PartyKind::Source, PartyKind::Destination),
-        };
-        let severity = match rule.about.priority {
-            0 | 1 => Severity::High,
-            2 => Severity::Medium,
-            3 => Severity::Low,
-            _ => Severity::Info,
-        };
-        let class = if rule.about.priority <= 1 { Class::Attack } else { Class::Suspicious };
-        let ceiling = match rule.header.action {
-            RuleAction::Pass | RuleAction::Config => Action::Pass,
-            RuleAction::Alert => Action::Report,
-            _ => Action::Terminate,
-        };
-        let attack = rule.about.metadata.iter();
-        let attack = attack.filter(|(k, _)| k == "mitre_technique_id").map(|(_, v)| v.clone());
-        Judgement {
-            class,
-            category: "other".to_owned(),
-            severity,
-            confidence: Confidence::Medium,
-            ceiling,
-            offender,
-            target,
-            attack: attack.collect(),
-        }
-    }
-}
+use portcullis_types::Reach;
 
 /// A rule's verb, as the form has it. `config` says nothing and stops nothing.
 pub(super) fn verb(written: RuleAction) -> u8 {
@@ -91,7 +26,8 @@ pub(super) fn info(rule: &Rule, judgement: &Judgement) -> Info {
         class: judgement.class as u8,
         severity: judgement.severity as u8,
         confidence: judgement.confidence as u8,
-        action: judgement.ceiling as u8,
+        action: judgement.action as u8,
+        ceiling: judgement.ceiling as u8,
         offender: judgement.offender.number(),
         target: judgement.target.number(),
         reach: Reach::Flow as u8,

@@ -27,6 +27,7 @@ pub(super) fn directions(buffer: u16) -> [bool; 2] {
         | kind::SMTP_MAIL_FROM
         | kind::SMTP_RCPT_TO
         | kind::FTP_COMMAND
+        | kind::DNS_QUERY_NAME
         | kind::FTP_COMMAND_DATA => [true, false],
         kind::HTTP_RESPONSE_LINE
         | kind::HTTP_STAT_CODE

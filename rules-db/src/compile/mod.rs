@@ -21,12 +21,11 @@ mod pattern;
 mod steps;
 mod targets;
 
-pub use info::{Judgement, PlainPolicy, Policy};
-
 use crate::ast::Rule;
+use crate::policy::Policy;
 use crate::ruleset::RuleSet;
 use names::Names;
-use portcullis_rules_form::{Body, Builder, DataKind, Head, NONE, TooLarge};
+use portcullis_rules_form::{Body, Builder, DataKind, Head, NONE, TooLarge, head};
 use portcullis_types::RuleId;
 use std::collections::BTreeMap;
 
@@ -86,7 +85,7 @@ pub struct Counts {
 pub fn compile(
     rules: &RuleSet,
     vocabulary: &Vocabulary<'_>,
-    policy: &dyn Policy,
+    policy: &Policy,
 ) -> Result<Compiled, TooLarge> {
     let mut compiler = Compiler {
         rules,
@@ -134,7 +133,7 @@ impl Compiler<'_> {
         self.unmatchable.push(Unmatchable { id: rule.id, asks: asks.into() });
     }
 
-    fn rule(&mut self, rule: &Rule, policy: &dyn Policy) {
+    fn rule(&mut self, rule: &Rule, policy: &Policy) {
         let target = targets::target(rule);
         let mut body = Body {
             head: self.head(rule, &target),
@@ -150,9 +149,14 @@ impl Compiler<'_> {
         if let Some(chosen) = &chosen {
             body.head.fast_part = u16::try_from(chosen.buffer).unwrap_or(u16::MAX);
         }
-        let judgement = policy.judge(rule, &self.rules.classifications);
+        let judgement = policy.judge(rule);
         let entry = self.builder.rule(&body, info::info(rule, &judgement));
         self.counts.rules += 1;
+        if target.traits & head::MIXED != 0
+            && let Some(raw) = pattern::payload(rule)
+        {
+            self.sites(rule, &body, &target, &raw, entry);
+        }
         match chosen {
             Some(chosen) => {
                 self.counts.by_literal += 1;

@@ -77,14 +77,15 @@ fn levels(rules: &[Rule]) -> Vec<u32> {
                 changed = true;
             }
             for bit in own {
+                let new = !written.contains_key(&bit);
                 let known = written.entry(bit).or_insert(*level);
-                if *known < *level {
+                if new || *known < *level {
                     *known = *level;
                     changed = true;
                 }
             }
         }
-        if !changed && !written.is_empty() {
+        if !changed {
             break;
         }
     }

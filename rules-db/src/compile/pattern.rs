@@ -42,20 +42,7 @@ pub(super) fn choose(rule: &Rule) -> Option<Chosen> {
     {
         return Some(Chosen { buffer: fast.buffer, kind: tests.kind, bytes, nocase });
     }
-    let mut best: Option<(u32, Chosen)> = None;
-    for (buffer, tests) in rule.buffers.iter().enumerate().filter(|(_, t)| fits(t)) {
-        for test in &tests.tests {
-            let BufferTest::Content(content) = test else { continue };
-            let whole = FastPatternPart::Whole;
-            let Some((bytes, nocase)) = searchable(tests, content, whole) else { continue };
-            let worth = worth(tests.kind, &bytes);
-            if best.as_ref().is_none_or(|(w, _)| worth > *w) {
-                let kind = tests.kind;
-                best = Some((worth, Chosen { buffer, kind, bytes, nocase }));
-            }
-        }
-    }
-    best.map(|(_, chosen)| chosen)
+    best(rule, fits)
 }
 
 /// A literal of a buffer that comes later than the chosen one's, where the rule has such: bodies
@@ -64,9 +51,18 @@ pub(super) fn later(rule: &Rule, chosen: &Chosen) -> Option<Chosen> {
     if kinds::is_body(chosen.kind) {
         return None;
     }
+    best(rule, |tests| kinds::is_body(tests.kind))
+}
+
+/// The best literal of raw payload.
+pub(super) fn payload(rule: &Rule) -> Option<Chosen> {
+    best(rule, |tests| is_payload(tests.kind))
+}
+
+/// The literal that is worth most, of the buffers that fit.
+fn best(rule: &Rule, fits: impl Fn(&BufferTests) -> bool) -> Option<Chosen> {
     let mut best: Option<(u32, Chosen)> = None;
-    let bodies = rule.buffers.iter().enumerate().filter(|(_, t)| kinds::is_body(t.kind));
-    for (buffer, tests) in bodies {
+    for (buffer, tests) in rule.buffers.iter().enumerate().filter(|(_, t)| fits(t)) {
         for test in &tests.tests {
             let BufferTest::Content(content) = test else { continue };
             let whole = FastPatternPart::Whole;

@@ -4,7 +4,7 @@
 //! the packet itself looks at packets; else at the stream; and where offset or depth bind a
 //! content to a beginning, or `stream_size` is asked, at both.
 
-use super::{is_payload, kinds};
+use super::{is_payload, kinds, pattern};
 use crate::ast::{
     BufferTest, Condition, DataWanted, Flow, FlowDirection, FlowPart, FlowState, IpVersions,
     Protocol, Rule,
@@ -114,6 +114,12 @@ pub(super) fn target(rule: &Rule) -> Target {
         bits = needs::ANOMALY;
     } else if transaction {
         bits = needs::TRANSACTION;
+        if payload {
+            traits |= head::MIXED;
+            if pattern::payload(rule).is_some() {
+                bits |= payload_needs(rule, asks_packet);
+            }
+        }
     } else if payload {
         bits = payload_needs(rule, asks_packet);
     } else if addresses_alone(rule) {
