@@ -27,6 +27,8 @@ struct Bench {
     now: Tick,
 }
 
+type Conflict = Option<(u16, Vec<u8>, Vec<u8>)>;
+
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Held,
@@ -40,7 +42,7 @@ impl Bench {
         Bench { defrag: Defrag::new(config(), [1; 16]), policy, now: Tick(1) }
     }
 
-    fn insert(&mut self, frame: &[u8]) -> (Outcome, Vec<Reject>, Option<(u16, Vec<u8>, Vec<u8>)>) {
+    fn insert(&mut self, frame: &[u8]) -> (Outcome, Vec<Reject>, Conflict) {
         let packet = parse(frame, LinkType::Ethernet, Checks::NONE).unwrap();
         let done = self.defrag.insert(SegmentId(0), &packet, frame, &self.policy, self.now);
         let fate = match done.fate {

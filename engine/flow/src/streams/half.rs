@@ -14,7 +14,7 @@ const FAR: i64 = 1 << 30;
 const WINDOW_MAX: i64 = 65_535;
 
 /// What one end sends, and what the other has said about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Half {
     /// Sequence number of offset 0.
     pub(crate) base: u32,
@@ -68,30 +68,6 @@ pub(crate) mod mark {
     pub(crate) const RESET: u8 = 1 << 6;
     /// Its SYN held data, or asked for fast open.
     pub(crate) const FAST_OPEN: u8 = 1 << 7;
-}
-
-impl Default for Half {
-    fn default() -> Self {
-        Half {
-            base: 0,
-            next: 0,
-            high: 0,
-            acked: 0,
-            edge: 0,
-            kept_from: 0,
-            fin_at: None,
-            urgent_at: None,
-            refused_from: None,
-            held: Patchwork::default(),
-            pages: Chain::default(),
-            window: 0,
-            urgents: 0,
-            scale: 0,
-            marks: 0,
-            stamp: 0,
-            stamp_at: 0,
-        }
-    }
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers wrap")]

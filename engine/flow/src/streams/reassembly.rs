@@ -279,8 +279,8 @@ impl<S: StreamSink> Work<'_, S> {
     }
 
     /// Holds bytes ahead, or bytes that meet held ones; says whether there was room. `start` is
-    /// where the payload begins, `fresh` the part of it that is not behind; `differs` where held bytes are
-    /// others.
+    /// where the payload begins, `fresh` the part of it that is not behind; `differs` where held
+    /// bytes are others.
     fn hold(&mut self, start: i64, fresh: Extent, differs: bool) -> bool {
         let owner = self.owner_of(self.direction);
         let payload = self.segment.payload;

@@ -158,8 +158,6 @@ impl Streams {
                 Err(fate) => return fate,
             },
         };
-        let needed = segment.payload.len() as u64 / crate::pool::PAGE.cast_unsigned() + 2;
-        self.make_room(needed);
         let Some(stream) = self.streams.get_mut(slot as usize) else {
             return SegmentFate::Forward;
         };
@@ -171,6 +169,13 @@ impl Streams {
             self.counters.refused += 1;
             return SegmentFate::Drop(DropReason::StreamInvalid);
         }
+        let needed = segment.payload.len() as u64 / crate::pool::PAGE.cast_unsigned() + 2;
+        if u64::from(self.pages.left()) < needed {
+            self.make_room(needed);
+        }
+        let Some(stream) = self.streams.get_mut(slot as usize) else {
+            return SegmentFate::Forward;
+        };
         let (pages, pieces) = (&mut self.pages, &mut self.pieces);
         let (counters, config) = (&mut self.counters, &self.config);
         let before = stream.state;
@@ -406,7 +411,7 @@ impl Streams {
     }
 
     /// Gives up the oldest kept bytes until `needed` pages are free.
-    #[inline]
+    #[cold]
     fn make_room(&mut self, needed: u64) {
         while u64::from(self.pages.left()) < needed {
             let Some(owner) = self.pages.oldest_spare() else { return };

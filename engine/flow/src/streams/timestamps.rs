@@ -7,7 +7,7 @@ use portcullis_types::Tick;
 const IDLE_SECONDS: u32 = 24 * 86_400;
 
 fn seconds(now: Tick) -> u32 {
-    u32::try_from(now.0 / 1_000_000_000 & u64::from(u32::MAX)).unwrap_or(0)
+    u32::try_from((now.0 / 1_000_000_000) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 impl Half {
