@@ -153,13 +153,15 @@ fn peer_dns(event: &Value) -> Vec<String> {
 
 fn ours(told: &[Told]) -> Said {
     let mut said = Said::new();
-    // Of a flow with one side the peer says nothing.
-    for one in told.iter().filter(|one| one.both) {
+    for one in told {
         let (a, b) = (one.client, one.server);
         let flow = format!("{}:{}>{}:{}", a.0, a.1, b.0, b.1);
         for record in &one.out.records {
             let lines = match record {
                 // The peer prints sessions of which it saw a certificate, or that need none.
+                Record::Tls(_) | Record::Ssh(_) if !one.both => Vec::new(),
+                // Nor does it say anything of answers that nobody asked for.
+                Record::Dns(_) if !one.asked => Vec::new(),
                 Record::Tls(tls)
                     if tls.server.as_ref().is_some_and(|chain| chain.first.is_some())
                         || tls.session_resumed

@@ -66,11 +66,11 @@ fn shape(bytes: &[u8], port: u16) -> Probe {
     if header.opcode() >= OPCODES || bytes.len() <= message::HEADER {
         return Probe::No;
     }
-    let Some((message, oddities)) = message::read(bytes, header) else {
-        return if port == PORT { Probe::Perhaps } else { Probe::No };
-    };
+    if port == PORT {
+        return Probe::Perhaps;
+    }
+    let Some((message, oddities)) = message::read(bytes, header) else { return Probe::No };
     match message.questions.as_slice() {
-        _ if port == PORT => Probe::Perhaps,
         [one] if type_name(one.rrtype).is_some() && matches!(one.class, 1 | 3 | 255) => {
             if oddities == Oddities::default() { Probe::Perhaps } else { Probe::No }
         }

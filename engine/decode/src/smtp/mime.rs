@@ -295,9 +295,7 @@ fn parameter(header: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     loop {
         let at = rest.iter().position(|&byte| byte == b';')?;
         rest = rest.get(at + 1..)?.trim_ascii_start();
-        let Some(equals) = rest.iter().position(|&byte| byte == b'=' || byte == b';') else {
-            return None;
-        };
+        let equals = rest.iter().position(|&byte| byte == b'=' || byte == b';')?;
         let (key, behind) = rest.split_at(equals);
         if behind.first() != Some(&b'=') {
             continue;

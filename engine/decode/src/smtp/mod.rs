@@ -127,10 +127,10 @@ impl Decoder for Smtp {
         let mut rest = bytes;
         let encrypted = match direction {
             Direction::ToServer => {
-                self.from_client(&mut lines, &mut rest, out);
+                self.read_client(&mut lines, &mut rest, out);
                 false
             }
-            Direction::ToClient => self.from_server(&mut lines, &mut rest, out),
+            Direction::ToClient => self.read_server(&mut lines, &mut rest, out),
         };
         if encrypted {
             self.close(out);
@@ -180,7 +180,7 @@ impl Decoder for Smtp {
 }
 
 impl Smtp {
-    fn from_client(&mut self, lines: &mut Lines, rest: &mut &[u8], out: &mut Output) {
+    fn read_client(&mut self, lines: &mut Lines, rest: &mut &[u8], out: &mut Output) {
         while !rest.is_empty() {
             match self.mode {
                 Mode::Commands => {
@@ -395,7 +395,7 @@ impl Smtp {
     }
 
     /// Whether what follows is TLS.
-    fn from_server(&mut self, lines: &mut Lines, rest: &mut &[u8], out: &mut Output) -> bool {
+    fn read_server(&mut self, lines: &mut Lines, rest: &mut &[u8], out: &mut Output) -> bool {
         while let Some(line) = lines.next(rest, LINE_MAX) {
             let encrypted = self.reply(line, out);
             lines.clear();

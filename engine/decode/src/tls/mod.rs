@@ -165,7 +165,7 @@ impl Tls {
     fn signal(&mut self, direction: Direction, signal: Signal<'_>, out: &mut Output) -> After {
         match signal {
             Signal::Message(message, body, cut) => self.message(direction, message, body, cut, out),
-            Signal::Old(message, body) => return self.old(direction, message, body, out),
+            Signal::Old(message, body) => self.old(direction, message, body, out),
             Signal::Version(_) => After::GoOn,
             Signal::Application => After::Encrypted,
             Signal::ChangeCipher => {

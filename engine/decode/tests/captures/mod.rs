@@ -31,6 +31,8 @@ pub struct Told {
     pub application: u16,
     /// Whether both spoke.
     pub both: bool,
+    /// Whether the client spoke.
+    pub asked: bool,
     /// Everything that came out.
     pub out: Output,
 }
@@ -83,8 +85,15 @@ pub fn decode(path: &Path) -> Vec<Told> {
                 flow.conversation.end(way, &mut flow.out);
             }
             let application = flow.conversation.application();
-            let both = flow.spoke == [true; 2];
-            Told { client: flow.client, server: flow.server, application, both, out: flow.out }
+            let (both, asked) = (flow.spoke == [true; 2], flow.spoke[0]);
+            Told {
+                client: flow.client,
+                server: flow.server,
+                application,
+                both,
+                asked,
+                out: flow.out,
+            }
         })
         .collect()
 }
