@@ -6,13 +6,13 @@ use crate::ast::{
 };
 use crate::draft::{Draft, List};
 use crate::fault::{Outcome, invalid};
-use crate::keywords::{buffer_direction, no_open_transform};
+use crate::keywords::{buffer_direction, no_open_buffer};
 use portcullis_plugin_abi::{application, buffer_kind};
 use portcullis_types::RuleId;
 
 /// Makes the rule, or says what does not go together.
 pub(crate) fn finish(mut draft: Draft<'_, '_>, place: Place) -> Outcome<Rule> {
-    no_open_transform(&draft)?;
+    no_open_buffer(&draft)?;
     if draft.sid == 0 {
         return Err(invalid("it has no sid", "add sid:NUMBER, unique in all rules").of("sid"));
     }
@@ -153,7 +153,7 @@ fn never_matches(keyword: &str, test: &NumberTest, need: u64) -> Outcome {
 }
 
 fn check_sizes(list: &List) -> Outcome {
-    let need = if list.transforms.is_empty() { needed(list) } else { 0 };
+    let need = needed(list);
     for step in &list.steps {
         if let BufferTest::Size(size) = &step.test {
             never_matches("bsize", &size.size, need)?;
@@ -168,6 +168,10 @@ fn check_dsize(draft: &Draft<'_, '_>) -> Outcome {
         _ => None,
     });
     let payload = draft.lists.iter().find(|list| list.kind == buffer_kind::PAYLOAD);
+    if dsize.is_some() && draft.header.protocol.data == DataWanted::Stream {
+        let remedy = "take dsize out, or write tcp-pkt";
+        return Err(invalid("dsize is of packets, the rule of streams", remedy).of("dsize"));
+    }
     match (dsize, payload) {
         (Some(test), Some(list)) => never_matches("dsize", test, needed(list)),
         _ => Ok(()),

@@ -280,7 +280,7 @@ mod tests {
         }
         assert_eq!(
             header("alert tcp any any -> any x (sid:1;)").err().and_then(|f| f.at),
-            Some(28)
+            Some(25)
         );
     }
 }

@@ -272,7 +272,34 @@ fn sid_in(text: &[u8]) -> u32 {
     digits.and_then(|d| d.parse().ok()).unwrap_or(0)
 }
 
+/// Reads a rule. Where it cannot be read and its `requires` is not met, that is the reason: it may
+/// be in the words of another version.
 fn read(
+    text: &RuleText<'_>,
+    groups: &mut Groups<'_>,
+    shared: &mut Shared<'_>,
+    trace: &mut Trace,
+) -> Outcome<Rule> {
+    let fault = match read_all(text, groups, shared, trace) {
+        Ok(rule) => return Ok(rule),
+        Err(fault) => fault,
+    };
+    let Ok(words) = header::words(&text.bytes) else { return Err(fault) };
+    let mut rest = words.options;
+    while let Ok(Some((word, next))) = option(rest) {
+        rest = next;
+        if let ("requires", Some((at, value))) = (&*String::from_utf8_lossy(word.name), word.value)
+        {
+            let value = Value { text: value.trim_ascii(), polarity: Default::default(), at };
+            if let Err(unmet) = keywords::requires(&value) {
+                return Err(unmet.of("requires").at(word.at));
+            }
+        }
+    }
+    Err(fault)
+}
+
+fn read_all(
     text: &RuleText<'_>,
     groups: &mut Groups<'_>,
     shared: &mut Shared<'_>,

@@ -184,6 +184,8 @@ pub enum ChecksumOf {
     IcmpV4,
     /// ICMPv6.
     IcmpV6,
+    /// IGMP.
+    Igmp,
 }
 
 /// Whether it is right.

@@ -192,7 +192,7 @@ pub enum Encoding {
 /// How to read a number out of a buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NumberAt {
-    /// How many bytes.
+    /// How many bytes. 0 with [`Encoding::Text`]: all digits that there are, at most 23.
     pub bytes: Operand,
     /// Where, from `from`. May be negative if from the cursor.
     pub offset: Operand,

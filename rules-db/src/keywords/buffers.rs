@@ -198,7 +198,7 @@ pub(crate) fn direction_of(kind: u16) -> Option<FlowDirection> {
 
 /// Makes a sticky buffer current.
 pub(super) fn stick(draft: &mut Draft<'_, '_>, kind: u16) -> Outcome {
-    no_open_transform(draft)?;
+    no_open_buffer(draft)?;
     if let Some(number) = application_of(kind) {
         draft.require_application(number)?;
     }
@@ -225,13 +225,13 @@ pub(super) fn modify(draft: &mut Draft<'_, '_>, name: &str, kind: u16) -> Outcom
 }
 
 fn pkt_data(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Outcome {
-    no_open_transform(draft)?;
+    no_open_buffer(draft)?;
     draft.current = Current::Payload;
     Ok(())
 }
 
 fn base64_data(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Outcome {
-    no_open_transform(draft)?;
+    no_open_buffer(draft)?;
     if draft.base64_tests().is_none() {
         let remedy = "put base64_decode before base64_data";
         return Err(invalid("there is no base64_decode before it", remedy));
@@ -240,15 +240,14 @@ fn base64_data(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Outcome {
     Ok(())
 }
 
-/// A transform must be followed by a test in its buffer.
-pub(crate) fn no_open_transform(draft: &Draft<'_, '_>) -> Outcome {
-    match &draft.current {
-        Current::Sticky { transforms, list: None, .. } if !transforms.is_empty() => Err(invalid(
-            "a transform is followed by no content in its buffer",
-            "put a content or pcre behind the transform, or take the transform out",
-        )),
-        _ => Ok(()),
-    }
+/// A sticky buffer must be followed by a test.
+pub(crate) fn no_open_buffer(draft: &Draft<'_, '_>) -> Outcome {
+    let Current::Sticky { kind, list: None, .. } = draft.current else { return Ok(()) };
+    let name = kind::name(kind).unwrap_or("buffer");
+    Err(invalid(
+        format!("the sticky buffer {name} or its transform is followed by no test"),
+        "put a content, pcre or bsize behind it, or take it out",
+    ))
 }
 
 #[cfg(test)]

@@ -142,6 +142,10 @@ impl Modifiers {
             (true, Some(16)) => 14,
             (true, _) => 23,
         };
+        if bytes == Operand::Number(0) && !self.is_text {
+            let remedy = "read at least 1 byte, or write string for all digits that there are";
+            return Err(invalid("0 bytes are no number", remedy));
+        }
         if let Operand::Number(n) = bytes
             && n > most
         {
@@ -210,7 +214,7 @@ fn byte_test(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
             ));
         }
     };
-    let bytes = operand(draft, bytes, 1, 23)?;
+    let bytes = operand(draft, bytes, 0, 23)?;
     let read = NumberAt {
         bytes,
         offset: operand(draft, offset, -OFFSET_MAX, OFFSET_MAX)?,
@@ -264,7 +268,10 @@ fn byte_jump(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
         bytes,
         offset: operand(draft, offset, -OFFSET_MAX, OFFSET_MAX)?,
         from: modifiers.from,
-        encoding: modifiers.encoding(bytes, 8)?,
+        encoding: match bytes {
+            Operand::Number(0) => Encoding::Binary(Endian::Big),
+            _ => modifiers.encoding(bytes, 8)?,
+        },
     };
     let jump = ByteJump {
         read,
@@ -289,7 +296,7 @@ fn byte_extract(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
     for part in rest {
         modifiers.take(draft, part, &allowed)?;
     }
-    let bytes = operand(draft, bytes, 1, 23)?;
+    let bytes = operand(draft, bytes, 0, 23)?;
     let read = NumberAt {
         bytes,
         offset: operand(draft, offset, -OFFSET_MAX, OFFSET_MAX)?,
@@ -589,6 +596,7 @@ mod tests {
         for bad in [
             "byte_test:4,>,5;",
             "byte_test:9,>,5,0;",
+            "byte_test:0,>,5,0;",
             "byte_test:4,?,5,0;",
             "byte_test:4,>,5,0,hex;",
             "byte_test:4,>,5,0,string,little;",

@@ -24,10 +24,6 @@ pub(super) const ROWS: &[Keyword] = &[
 ];
 
 fn flow(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
-    if draft.flow_seen {
-        return Err(invalid("two flow in one rule", "put all words in one flow, with commas"));
-    }
-    draft.flow_seen = true;
     let flow = &mut draft.flow;
     for word in value.text.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
         let again = || {
@@ -354,7 +350,7 @@ mod tests {
             "flow:to_server,to_client;",
             "flow:established,stateless;",
             "flow:somewhere;",
-            "flow:to_server; flow:established;",
+            "flow:to_server; flow:to_client;",
             "flowbits:set;",
             "flowbits:set,a|b;",
             "flowbits:put,a;",

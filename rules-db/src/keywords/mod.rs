@@ -21,8 +21,9 @@ use crate::fault::{Outcome, invalid, shown};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-pub(crate) use buffers::{direction_of as buffer_direction, no_open_transform};
+pub(crate) use buffers::{direction_of as buffer_direction, no_open_buffer};
 pub(crate) use flow::validate_bit_name;
+pub(crate) use meta::requires;
 pub(crate) use rates::{Pairs, threshold_of, track, track_of_one};
 
 /// What stands behind a keyword's colon.

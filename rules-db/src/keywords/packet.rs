@@ -41,6 +41,7 @@ pub(super) const ROWS: &[Keyword] = &[
     bare("udpv6-csum", |d, v| checksum(d, v, ChecksumOf::UdpV6)),
     bare("icmpv4-csum", |d, v| checksum(d, v, ChecksumOf::IcmpV4)),
     bare("icmpv6-csum", |d, v| checksum(d, v, ChecksumOf::IcmpV6)),
+    bare("igmp-csum", |d, v| checksum(d, v, ChecksumOf::Igmp)),
     bare("decode-event", decode_event),
     bare("engine-event", engine_event),
     bare("stream-event", stream_event),

@@ -111,7 +111,11 @@ fn pcre(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
     match flags.buffer {
         None => draft.push(test),
         Some(kind) if draft.is_sticky() => {
-            if draft.current_kind() != kind {
+            // The body of a response is what file.data is in HTTP.
+            let same = draft.current_kind() == kind
+                || (kind, draft.current_kind())
+                    == (buffer_kind::HTTP_RESPONSE_BODY, buffer_kind::FILE_DATA);
+            if !same {
                 return Err(invalid(
                     "its flag names another buffer than the sticky buffer that is set",
                     "take the flag out, or put pkt_data before the pcre",
@@ -243,10 +247,10 @@ mod tests {
 
     #[test]
     fn flags_go_to_the_engine_the_cursor_or_the_buffer() {
-        let (kind, p) = one(r#"pcre:!"/a\/b\x22[;\;]/UsiR";"#);
+        let (kind, p) = one(r#"pcre:!"/a\/b\x22[\;]/UsiR";"#);
         assert_eq!((kind, p.flags.as_str()), (buffer_kind::HTTP_URI, "is"));
         assert_eq!((p.from, p.polarity), (Origin::Cursor, Polarity::Negated));
-        assert_eq!(p.pattern, r"a\/b\x22[;\;]");
+        assert_eq!(p.pattern, r"a\/b\x22[\;]");
         assert_eq!(one("http.host; pcre:\"/a/W\";").0, buffer_kind::HTTP_HOST);
         assert_eq!(one("pcre:/a/;").1.pattern, "a");
     }

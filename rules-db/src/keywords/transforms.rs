@@ -25,12 +25,23 @@ pub(super) const ROWS: &[Keyword] = &[
 ];
 
 fn add(draft: &mut Draft<'_, '_>, transform: Transform) -> Outcome {
-    let Current::Sticky { transforms, list: None, .. } = &mut draft.current else {
-        return Err(invalid(
+    let fault = || {
+        invalid(
             "a transform must directly follow a sticky buffer",
             "put it between the buffer's keyword and its first content",
-        ));
+        )
     };
+    let Current::Sticky { kind, transforms, list } = &mut draft.current else {
+        return Err(fault());
+    };
+    // Behind tests of the plain buffer it begins a transformed one, as in Suricata.
+    if let Some(used) = list.take() {
+        if draft.lists.get(used).is_none_or(|list| !list.transforms.is_empty()) {
+            return Err(fault());
+        }
+        draft.current = Current::Sticky { kind: *kind, transforms: vec![transform], list: None };
+        return Ok(());
+    }
     if transforms.len() >= TRANSFORMS_MAX {
         let remedy = "take some out";
         return Err(invalid(format!("more than {TRANSFORMS_MAX} transforms"), remedy));
@@ -100,6 +111,7 @@ mod tests {
         for bad in [
             "to_md5; content:\"a\";",
             "http.uri; content:\"a\"; to_md5;",
+            "http.uri; to_md5; content:\"a\"; to_sha1; content:\"b\";",
             "http.uri; to_md5:x; content:\"a\";",
             "http.uri; xor:\"abc\"; content:\"a\";",
             "http.uri; xor:\"zz\"; content:\"a\";",
