@@ -82,10 +82,6 @@ impl Body {
         self.cut = true;
     }
 
-    pub(crate) fn is_cut(&self) -> bool {
-        self.cut
-    }
-
     fn end(&self) -> u64 {
         self.at + self.window.len() as u64
     }
@@ -135,11 +131,6 @@ impl Body {
         if let Some(file) = &mut self.file {
             file.digests.update(bytes);
         }
-    }
-
-    /// Whether there are bytes, or an end, that no message has shown.
-    pub(crate) fn has_news(&self) -> bool {
-        self.end() > self.seen
     }
 
     /// Adds the gathered piece to the open message under its names.

@@ -109,15 +109,53 @@ pub(super) fn add_names(sheet: &mut Sheet, fields: &[Field]) {
     sheet.add(HTTP_HEADER_NAMES, 0, start..sheet.bytes.len());
 }
 
-/// `http.start`: first line and fields as sent, with one kind of line end behind the first.
-pub(super) fn add_start(sheet: &mut Sheet, kind: u16, line: &Range<usize>, headers: &Range<usize>) {
-    if headers.start == line.end + 2 && sheet.slice(&(line.end..headers.start)) == b"\r\n" {
-        sheet.add(kind, 0, line.start..headers.end);
+/// `http.start`: first line, all fields, and an empty line. Where they were sent like that, the
+/// bytes as sent are the buffer.
+pub(super) fn add_start(sheet: &mut Sheet, line: &Range<usize>, fields: &[Field]) {
+    let mut at = line.end + 2;
+    let mut sent = sheet.slice(&(line.end..at)) == b"\r\n";
+    for field in fields {
+        sent &= field.canonical && field.name.start == at;
+        at = field.value.end + 2;
+    }
+    if sent && sheet.slice(&(at..at + 2)) == b"\r\n" {
+        sheet.add(HTTP_START, 0, line.start..at + 2);
         return;
     }
     let start = sheet.bytes.len();
     sheet.bytes.extend_from_within(line.clone());
     sheet.bytes.extend_from_slice(b"\r\n");
-    sheet.bytes.extend_from_within(headers.clone());
-    sheet.add(kind, 0, start..sheet.bytes.len());
+    for field in fields {
+        sheet.bytes.extend_from_within(field.name.clone());
+        sheet.bytes.extend_from_slice(b": ");
+        sheet.bytes.extend_from_within(field.value.clone());
+        sheet.bytes.extend_from_slice(b"\r\n");
+    }
+    sheet.bytes.extend_from_slice(b"\r\n");
+    sheet.add(HTTP_START, 0, start..sheet.bytes.len());
+}
+
+/// Fields behind the last chunk count as headers: what was made of the headers is made again, with
+/// them. `raw` is their lines.
+pub(super) fn add_trailer(
+    sheet: &mut Sheet,
+    fields: &[Field],
+    direction: Direction,
+    raw: Range<usize>,
+) {
+    let line = match direction {
+        Direction::ToServer => sheet.range_of(HTTP_REQUEST_LINE),
+        Direction::ToClient => sheet.range_of(HTTP_RESPONSE_LINE),
+    };
+    let before = sheet.range_of(HTTP_HEADER_RAW).unwrap_or(0..0);
+    for kind in [HTTP_HEADER, HTTP_HEADER_NAMES, HTTP_HEADER_RAW, HTTP_START] {
+        sheet.remove(kind);
+    }
+    add_header(sheet, fields, direction);
+    add_names(sheet, fields);
+    let start = sheet.bytes.len();
+    sheet.bytes.extend_from_within(before);
+    sheet.bytes.extend_from_within(raw);
+    sheet.add(HTTP_HEADER_RAW, 0, start..sheet.bytes.len());
+    add_start(sheet, &line.unwrap_or(0..0), fields);
 }

@@ -2,7 +2,8 @@
 //! know what a field means.
 
 use super::lines::{
-    Ending, LineEnd, chomp, is_folding, is_lws, is_space, is_token, line_end, trim, without_nul,
+    Ending, LineEnd, chomp, content_length, is_folding, is_lws, is_space, is_token, line_end, trim,
+    without_nul,
 };
 use super::sheet::Sheet;
 use crate::conversation::Direction;
@@ -177,6 +178,8 @@ pub(super) struct Field {
     pub(super) value: Range<usize>,
     /// How often its name came again.
     pub(super) repeats: u16,
+    /// It is a length that came again as another one.
+    pub(super) ambiguous: bool,
     /// The bytes between name and value are `: `, and those behind it CRLF.
     pub(super) canonical: bool,
 }
@@ -297,16 +300,22 @@ impl Fields<'_> {
             let gap = self.sheet.slice(&(name.end..value.start));
             let behind = self.sheet.slice(&(value.end..value.end + 2));
             let canonical = gap == b": " && behind == b"\r\n";
-            self.fields.push(Field { name, value, repeats: 0, canonical });
+            self.fields.push(Field { name, value, repeats: 0, ambiguous: false, canonical });
             return;
         };
         let length = self.sheet.slice(&name).eq_ignore_ascii_case(b"content-length");
+        let old = self.fields.get(at).map_or(0..0, |field| field.value.clone());
+        let differs = length
+            && content_length(self.sheet.slice(&old)) != content_length(self.sheet.slice(&value));
         let Some(field) = self.fields.get_mut(at) else { return };
         field.repeats = field.repeats.saturating_add(1);
-        let (old, repeats) = (field.value.clone(), field.repeats);
-        let event = self.pick(HTTP_REQUEST_HEADER_REPETITION, HTTP_RESPONSE_HEADER_REPETITION);
-        self.sheet.event(event, self.transaction, out);
-        if repeats > REPEATS_MAX || (length && self.direction == Direction::ToClient) {
+        field.ambiguous |= differs;
+        if field.repeats > REPEATS_MAX {
+            let event = self.pick(HTTP_REQUEST_HEADER_REPETITION, HTTP_RESPONSE_HEADER_REPETITION);
+            self.sheet.event(event, self.transaction, out);
+            return;
+        }
+        if length && self.direction == Direction::ToClient {
             return;
         }
         let start = self.copy(&old);

@@ -137,7 +137,6 @@ enum Switch {
 #[derive(Debug)]
 pub(crate) struct Http {
     limits: Arc<Limits>,
-    server_port: u16,
     request: Side,
     response: Side,
     open: VecDeque<Open>,
@@ -148,10 +147,9 @@ pub(crate) struct Http {
 }
 
 impl Decoder for Http {
-    fn start(_: Transport, server_port: u16, limits: &Arc<Limits>) -> Self {
+    fn start(_: Transport, _: u16, limits: &Arc<Limits>) -> Self {
         Self {
             limits: Arc::clone(limits),
-            server_port,
             request: Side::new(Direction::ToServer),
             response: Side::new(Direction::ToClient),
             open: VecDeque::new(),
@@ -442,11 +440,7 @@ impl Http {
                 fields: &mut side.fields,
             }
             .read(&lines, out);
-            let sheet = &mut side.shown.sheet;
-            sheet.remove(portcullis_plugin_abi::buffer_kind::HTTP_HEADER);
-            sheet.remove(portcullis_plugin_abi::buffer_kind::HTTP_HEADER_NAMES);
-            buffers::add_header(sheet, &side.fields, direction);
-            buffers::add_names(sheet, &side.fields);
+            buffers::add_trailer(&mut side.shown.sheet, &side.fields, direction, base..base + end);
         }
         side.finish(FileState::Closed, &limits, out);
         self.over(direction, out);
@@ -563,6 +557,7 @@ impl Http {
     /// The stream of a direction is over: so is what was gathered.
     fn close(&mut self, direction: Direction, out: &mut Output) {
         let limits = Arc::clone(&self.limits);
+        let answered = self.response.number >= self.request.number;
         let side = self.side(direction);
         if matches!(side.state, State::Head | State::Trailer) {
             let trailer = side.state == State::Trailer;
@@ -575,7 +570,8 @@ impl Http {
             if headless {
                 self.response_without_head(out);
             } else if trailer || !side.head.lines.is_empty() {
-                if !trailer && side.head.lines.len() == 1 && direction == Direction::ToServer {
+                let line_alone = !trailer && side.head.lines.len() == 1;
+                if line_alone && answered && direction == Direction::ToServer {
                     side.shown.event(HTTP_REQUEST_LINE_INCOMPLETE, out);
                 }
                 self.head_done(direction, end, out);

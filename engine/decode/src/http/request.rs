@@ -86,6 +86,12 @@ pub(super) fn version(text: &[u8]) -> Option<bool> {
     }
 }
 
+/// Whether an `Authorization` is of a kind that libhtp knows.
+fn known_scheme(value: &[u8]) -> bool {
+    let known = [&b"basic"[..], b"digest", b"bearer"];
+    known.iter().any(|name| value.get(..name.len()).is_some_and(|v| v.eq_ignore_ascii_case(name)))
+}
+
 impl Http {
     /// The head is there and ends at `end` of what was gathered.
     pub(super) fn request_head(&mut self, end: usize, out: &mut Output) {
@@ -102,7 +108,7 @@ impl Http {
         }
         let modern = version(side.shown.sheet.slice(&line.protocol));
         side.modern = modern == Some(true);
-        self.line_events(&line, modern, lines.len() > 1, out);
+        self.line_events(&line, lines.len() > 1, out);
         let side = &mut self.request;
         Fields {
             direction: Direction::ToServer,
@@ -117,15 +123,19 @@ impl Http {
         self.request_framing(out);
     }
 
-    fn line_events(&mut self, line: &Line, modern: Option<bool>, more: bool, out: &mut Output) {
+    fn line_events(&mut self, line: &Line, more: bool, out: &mut Output) {
+        let after = self.request.number > 1;
         let shown = &mut self.request.shown;
         let missing = line.protocol.is_empty();
+        // What follows a request and has no known method may be a body that nothing announced.
+        let method = shown.sheet.slice(&line.method);
+        let unknown = after && !super::METHODS.iter().any(|m| m.eq_ignore_ascii_case(method));
         for (odd, event) in [
             (line.odd_method_end, HTTP_METHOD_DELIM_NON_COMPLIANT),
             (line.odd_uri_end, HTTP_URI_DELIM_NON_COMPLIANT),
             (line.leading, HTTP_REQUEST_LINE_LEADING_WHITESPACE),
             (missing && more, HTTP_REQUEST_LINE_MISSING_PROTOCOL),
-            (!missing && modern.is_none(), HTTP_REQUEST_LINE_INVALID),
+            (unknown, HTTP_REQUEST_BODY_UNEXPECTED),
         ] {
             if odd {
                 shown.event(event, out);
@@ -159,9 +169,9 @@ impl Http {
         if !headers.is_empty() {
             sheet.add(HTTP_HEADER_RAW, 0, headers.clone());
         }
-        buffers::add_start(sheet, HTTP_START, whole, &headers);
         let path = self.address(&line.uri, method, out);
         let side = &mut self.request;
+        buffers::add_start(&mut side.shown.sheet, whole, &side.fields);
         buffers::add_fields(&mut side.shown.sheet, &side.fields, Direction::ToServer);
         let sheet = &side.shown.sheet;
         let text = |name| value(&side.fields, sheet, name).map(<[u8]>::to_vec);
@@ -196,11 +206,11 @@ impl Http {
             parts = uri::split(&text);
             let start = sheet.bytes.len();
             let at = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
-            let mut twice = uri::normal_path(at(&parts.path), &mut sheet.bytes);
+            uri::normal_path(at(&parts.path), &mut sheet.bytes);
             path_length = sheet.bytes.len() - start;
             if let Some(query) = &parts.query {
                 sheet.bytes.push(b'?');
-                twice |= uri::normal_query(at(query), &mut sheet.bytes);
+                uri::normal_query(at(query), &mut sheet.bytes);
             }
             if let Some(fragment) = &parts.fragment {
                 sheet.bytes.push(b'#');
@@ -212,9 +222,6 @@ impl Http {
                 sheet.add(HTTP_URI, 0, raw.clone());
             } else {
                 sheet.add(HTTP_URI, 0, start..end);
-            }
-            if twice {
-                side.shown.event(HTTP_DOUBLE_ENCODED_URI, out);
             }
         }
         let path = text.get(parts.path.clone()).unwrap_or_default();
@@ -264,11 +271,6 @@ impl Http {
             }
         }
         let number = number.flatten();
-        if let (Some(number), true) = (number, self.server_port != 0) {
-            if number != self.server_port {
-                shown.event(HTTP_REQUEST_SERVER_PORT_TCP_PORT_MISMATCH, out);
-            }
-        }
         self.host_buffers(host, in_uri, header, number);
     }
 
@@ -280,23 +282,21 @@ impl Http {
         number: Option<u16>,
     ) {
         let sheet = &mut self.request.shown.sheet;
-        let mut add = |kind: u16, bytes: &[u8], lower: bool| {
+        let mut add = |kind: u16, bytes: &[u8]| {
             let start = sheet.bytes.len();
             sheet.bytes.extend_from_slice(bytes);
             let end = sheet.bytes.len();
-            if lower {
-                if let Some(made) = sheet.bytes.get_mut(start..end) {
-                    made.make_ascii_lowercase();
-                }
+            if let Some(made) = sheet.bytes.get_mut(start..end) {
+                made.make_ascii_lowercase();
             }
             sheet.add(kind, 0, start..end);
         };
         let name = host.as_deref().map(|host| super::lines::trim(host).to_ascii_lowercase());
         if let Some(name) = &name {
-            add(HTTP_HOST, name, true);
+            add(HTTP_HOST, name);
         }
         match (in_uri, header) {
-            (Some(raw), _) => add(HTTP_HOST_RAW, &raw, false),
+            (Some(raw), _) => add(HTTP_HOST_RAW, &raw),
             (None, Some(field)) => sheet.add(HTTP_HOST_RAW, 0, field.value),
             (None, None) => {}
         }
@@ -315,8 +315,12 @@ impl Http {
         let sheet = &side.shown.sheet;
         let te = value(&side.fields, sheet, b"transfer-encoding").map(without_nul);
         let length = value(&side.fields, sheet, b"content-length").map(content_length);
-        let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.repeats > 0);
+        let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.ambiguous);
         let kind = value(&side.fields, sheet, b"content-type").unwrap_or_default().to_vec();
+        let scheme = value(&side.fields, sheet, b"authorization").map(<[u8]>::to_vec);
+        if scheme.is_some_and(|scheme| !known_scheme(&scheme)) {
+            side.shown.event(HTTP_REQUEST_AUTH_UNRECOGNIZED, out);
+        }
         let mut state = State::Start;
         if let Some(te) = te {
             if !te.eq_ignore_ascii_case(b"chunked") || !side.modern {
@@ -327,10 +331,7 @@ impl Http {
             }
         }
         match length {
-            Some(Length::Bytes { length, odd }) => {
-                if odd {
-                    side.shown.event(HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_REQUEST, out);
-                }
+            Some(Length::Bytes { length, .. }) => {
                 if state == State::Start && length > 0 {
                     state = State::Length(length);
                 }

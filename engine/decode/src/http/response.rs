@@ -103,7 +103,7 @@ impl Http {
                 sheet.add(kind, 0, range.clone());
             }
         }
-        buffers::add_start(sheet, HTTP_START, whole, &headers);
+        buffers::add_start(sheet, whole, &side.fields);
         buffers::add_fields(sheet, &side.fields, Direction::ToClient);
     }
 
@@ -132,7 +132,7 @@ impl Http {
         let sheet = &side.shown.sheet;
         let te = value(&side.fields, sheet, b"transfer-encoding").map(without_nul);
         let length = value(&side.fields, sheet, b"content-length").map(largest_length);
-        let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.repeats > 0);
+        let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.ambiguous);
         if status == 100
             && te.is_none()
             && !matches!(length, Some(Length::Bytes { length: 1.., .. }))
@@ -159,15 +159,10 @@ impl Http {
                 if !side.modern {
                     side.shown.event(HTTP_RESPONSE_CHUNKED_OLD_PROTO, out);
                 }
-            } else {
-                side.shown.event(HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_RESPONSE, out);
             }
         }
         match length {
-            Some(Length::Bytes { length, odd }) => {
-                if odd {
-                    side.shown.event(HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_RESPONSE, out);
-                }
+            Some(Length::Bytes { length, .. }) => {
                 if state == State::ToEnd {
                     state = if length == 0 { State::Start } else { State::Length(length) };
                 }

@@ -48,6 +48,12 @@ impl Sheet {
         self.leaves.push(Leaf { kind, index: number, range });
     }
 
+    /// Where a buffer lies.
+    pub(super) fn range_of(&self, kind: u16) -> Option<Range<usize>> {
+        let leaf = self.leaves.iter().find(|leaf| leaf.kind == kind)?;
+        Some(leaf.range.start as usize..leaf.range.end as usize)
+    }
+
     /// Takes a buffer back, so that a longer one can stand for it.
     pub(super) fn remove(&mut self, kind: u16) {
         let before = self.leaves.get(..self.shown).unwrap_or_default();
@@ -61,11 +67,6 @@ impl Sheet {
             self.events.push(event);
             out.anomaly(event, transaction);
         }
-    }
-
-    /// Whether there is something that no message has shown.
-    pub(super) fn has_news(&self) -> bool {
-        self.shown < self.leaves.len() || self.events_shown < self.events.len()
     }
 
     /// Opens a message with all buffers so far.

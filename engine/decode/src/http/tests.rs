@@ -60,8 +60,9 @@ fn buffers_of_a_request() {
         let found = buffer(&seen, ToServer, kind);
         assert_eq!(found.as_deref(), Some(expected), "{:?}", buffer_kind::name(kind));
     }
-    let start = buffer(&seen, ToServer, HTTP_START).unwrap();
-    assert_eq!(start.as_bytes(), GET);
+    let start = "GET /a%20b//c/../d?x=%41 HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nUser-Agent: t\r\n\
+                 Cookie: k=v\r\nX-Two: 1, 2\r\nAccept: a, b\r\n\r\n";
+    assert_eq!(buffer(&seen, ToServer, HTTP_START).as_deref(), Some(start));
     let raw = buffer(&seen, ToServer, HTTP_HEADER_RAW).unwrap();
     assert_eq!(raw.as_bytes(), &GET[GET.iter().position(|&b| b == b'\n').unwrap() + 1..]);
     assert_eq!(buffer(&seen, ToServer, HTTP_REQUEST_BODY), None);
@@ -130,6 +131,18 @@ fn bodies_come_whole_whatever_their_framing() {
 }
 
 #[test]
+fn trailers_count_as_headers() {
+    let head = b"POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = [&head[..], b"5\r\nhello\r\n0\r\nTrail: er\r\n\r\n"].concat();
+    let seen = whole(&[(ToServer, &request)]);
+    for kind in [HTTP_HEADER, HTTP_HEADER_RAW, HTTP_START] {
+        assert!(buffer(&seen, ToServer, kind).unwrap().contains("Trail: er\r\n"));
+    }
+    assert!(buffer(&seen, ToServer, HTTP_HEADER_NAMES).unwrap().contains("\r\nTrail\r\n"));
+    assert_eq!(buffer(&seen, ToServer, FILE_DATA).as_deref(), Some("hello"));
+}
+
+#[test]
 fn oddities_have_names() {
     let response = |text: &str| text.as_bytes().to_vec();
     for (event, request, answer) in [
@@ -137,12 +150,21 @@ fn oddities_have_names() {
         ("http.request_field_missing_colon", "GET / HTTP/1.0\r\nx\r\n\r\n", response("")),
         ("http.request_header_invalid", "GET / HTTP/1.0\r\na b: c\r\n\r\n", response("")),
         ("http.invalid_request_field_folding", "GET / HTTP/1.0\r\n a: b\r\n\r\n", response("")),
-        ("http.double_encoded_uri", "GET /%2541 HTTP/1.0\r\n\r\n", response("")),
         ("http.host_header_ambiguous", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", response("")),
         ("http.request_header_host_invalid", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", response("")),
         ("http.uri_delim_non_compliant", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", response("")),
         ("http.method_delim_non_compliant", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", response("")),
-        ("http.request_line_incomplete", "GET / HT", response("")),
+        (
+            "http.request_line_incomplete",
+            "GET / HT",
+            response("HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"),
+        ),
+        (
+            "http.request_auth_unrecognized",
+            "GET / HTTP/1.0\r\nAuthorization: x\r\n\r\n",
+            response(""),
+        ),
+        ("http.request_body_unexpected", "GET / HTTP/1.0\r\n\r\njunk\r\n\r\n", response("")),
         (
             "http.invalid_request_chunk_len",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -155,7 +177,7 @@ fn oddities_have_names() {
         ),
         (
             "http.duplicate_content_length_field_in_request",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
             response(""),
         ),
         (

@@ -123,15 +123,12 @@ fn decode_one(bytes: &[u8], at: usize) -> (u8, usize) {
 }
 
 /// Appends the path as a server would read it: decoded once, backslashes as slashes, repeated
-/// slashes as one, and dot segments resolved. Answers whether it is encoded twice.
-pub(super) fn normal_path(path: &[u8], into: &mut Vec<u8>) -> bool {
+/// slashes as one, and dot segments resolved.
+pub(super) fn normal_path(path: &[u8], into: &mut Vec<u8>) {
     let base = into.len();
-    let (mut at, mut twice, mut slash) = (0, false, false);
+    let (mut at, mut slash) = (0, false);
     while at < path.len() {
         let (byte, length) = decode_one(path, at);
-        if length == 3 && byte == b'%' && hex(path.get(at + 3), path.get(at + 4)).is_some() {
-            twice = true;
-        }
         at += length;
         let byte = if byte == b'\\' { b'/' } else { byte };
         if byte == b'/' && slash {
@@ -140,8 +137,37 @@ pub(super) fn normal_path(path: &[u8], into: &mut Vec<u8>) -> bool {
         slash = byte == b'/';
         into.push(byte);
     }
+    if into.get(base..).is_some_and(|path| !path.is_ascii()) {
+        best_fit(into, base);
+    }
     resolve_dots(into, base);
-    twice
+}
+
+/// Makes single bytes of UTF-8, overlong forms too, as servers that map it to Windows-1252 do.
+fn best_fit(path: &mut Vec<u8>, base: usize) {
+    let text = path.split_off(base);
+    let mut at = 0;
+    while let Some(&lead) = text.get(at) {
+        let (bits, more) = match lead {
+            0xc0..=0xdf => (u32::from(lead & 0x1f), 1),
+            0xe0..=0xef => (u32::from(lead & 0x0f), 2),
+            0xf0..=0xf7 => (u32::from(lead & 0x07), 3),
+            _ => (0, 0),
+        };
+        let tail = text.get(at + 1..at + 1 + more).unwrap_or_default();
+        if more == 0 || tail.len() < more || tail.iter().any(|b| b & 0xc0 != 0x80) {
+            path.push(lead);
+            at += 1;
+            continue;
+        }
+        let point = tail.iter().fold(bits, |sum, b| sum << 6 | u32::from(b & 0x3f));
+        path.push(match point {
+            // Full-width forms of ASCII.
+            0xff01..=0xff5e => u8::try_from(point - 0xfee0).unwrap_or(b'?'),
+            _ => u8::try_from(point).unwrap_or(b'?'),
+        });
+        at += 1 + more;
+    }
 }
 
 /// Resolves `.` and `..` in the path that starts at `base`.
@@ -184,17 +210,15 @@ fn resolve_dots(path: &mut Vec<u8>, base: usize) {
 }
 
 /// Appends the query, decoded once.
-pub(super) fn normal_query(query: &[u8], into: &mut Vec<u8>) -> bool {
-    let (mut at, mut twice) = (0, false);
+pub(super) fn normal_query(query: &[u8], into: &mut Vec<u8>) {
+    let mut at = 0;
     while at < query.len() {
         let (byte, length) = decode_one(query, at);
-        if length == 3 && byte == b'%' && hex(query.get(at + 3), query.get(at + 4)).is_some() {
-            twice = true;
-        }
+        // Only a path knows `%u`.
+        let (byte, length) = if length == 6 { (b'%', 1) } else { (byte, length) };
         at += length;
         into.push(byte);
     }
-    twice
 }
 
 #[cfg(test)]
@@ -221,6 +245,8 @@ mod tests {
             ("/%zz%4", "/%zz%4"),
             ("/%u0041", "/A"),
             ("/%2541", "/%41"),
+            ("/%u0041%c0%af%e2%82%ac", "/A/?"),
+            ("/%ef%bc%a1%ff", "/A\u{fffd}"),
         ] {
             assert_eq!(path(raw), normal, "{raw}");
         }
