@@ -18,7 +18,13 @@ use std::process::Command;
 type Said = BTreeMap<String, i64>;
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    // The peer prints bytes that are no text as `\xHH`.
+    let escaped = |byte: &u8| match byte {
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    let plain = std::str::from_utf8(bytes).map(str::to_owned);
+    plain.unwrap_or_else(|_| bytes.iter().map(escaped).collect())
 }
 
 fn rrtype(number: u16) -> String {
