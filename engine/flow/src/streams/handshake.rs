@@ -5,7 +5,7 @@ use crate::flow::Direction;
 use crate::streams::established::Judged;
 use crate::streams::event::StreamEvent;
 use crate::streams::half::{Half, mark};
-use crate::streams::policy::{OneSided, Placement};
+use crate::streams::policy::{OneSided, Placement, StreamPickup};
 use crate::streams::reassembly::Work;
 use crate::streams::segment::{StreamEnd, StreamSink};
 use crate::streams::table::{State, flag};
@@ -43,6 +43,9 @@ impl<S: StreamSink> Work<'_, S> {
                 Judged::Accept { start: 0 }
             }
             (true, true, Direction::ToClient) => {
+                if let Some(judged) = self.leave_midstream() {
+                    return judged;
+                }
                 // The SYN was not seen; what it answers says where the client begins.
                 let ack = self.segment.tcp.ack;
                 let client = self.stream.half_mut(Direction::ToServer);
@@ -68,6 +71,9 @@ impl<S: StreamSink> Work<'_, S> {
         if !self.ack() {
             return Judged::Pass;
         }
+        if let Some(judged) = self.leave_midstream() {
+            return judged;
+        }
         let tcp = self.segment.tcp;
         let sender = self.stream.half_mut(self.direction);
         sender.start(tcp.seq);
@@ -78,6 +84,22 @@ impl<S: StreamSink> Work<'_, S> {
         self.stream.state = State::Established;
         self.stream.marks |= flag::CONFIRMED;
         self.on_established()
+    }
+
+    /// What policy does with a conversation whose handshake was not seen, unless it reads it.
+    fn leave_midstream(&mut self) -> Option<Judged> {
+        self.counters.midstream += 1;
+        match self.policy.midstream {
+            StreamPickup::Read => None,
+            StreamPickup::Pass => {
+                self.stream.marks |= flag::UNREAD;
+                Some(Judged::Pass)
+            }
+            StreamPickup::Drop => {
+                self.stream.marks |= flag::DROPPED;
+                Some(Judged::Invalid)
+            }
+        }
     }
 
     /// The sender's SYN: where it begins, and what it can do.
@@ -105,6 +127,9 @@ impl<S: StreamSink> Work<'_, S> {
 
     /// Awaits the SYN-ACK.
     pub(crate) fn on_syn_sent(&mut self) -> Judged {
+        if self.is_unasked() {
+            return self.invalid(StreamEvent::InvalidTimestamp);
+        }
         if self.segment.has(TcpFlags::RST) {
             return self.refused();
         }
@@ -128,11 +153,18 @@ impl<S: StreamSink> Work<'_, S> {
         let client = self.stream.half(Direction::ToServer);
         let answers = self.direction == Direction::ToServer
             || self.ack() && (0..=client.high).contains(&client.offset(self.segment.tcp.ack));
-        if !answers {
-            return Judged::Invalid;
-        }
-        self.stream.state = State::Closed;
-        Judged::Pass
+        // Should the handshake go on all the same, it is read on.
+        if answers { Judged::Pass } else { Judged::Invalid }
+    }
+
+    /// Whether a client that has sent a SYN drops an answer for its timestamps: it offered none, or
+    /// the echo is older than what it sent (RFC 7323, 3.2).
+    fn is_unasked(&self) -> bool {
+        let Some((_, echo)) = self.segment.options.timestamps else { return false };
+        let client = self.stream.half(Direction::ToServer);
+        let answer = self.direction == Direction::ToClient && !self.syn();
+        let older = echo != 0 && echo.wrapping_sub(client.stamp).cast_signed() < 0;
+        answer && (!client.has(mark::STAMPED) || older)
     }
 
     fn another_syn(&mut self) -> Judged {

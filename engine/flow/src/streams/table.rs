@@ -5,7 +5,7 @@ use crate::patchwork::{Extent, Pieces};
 use crate::pool::Pages;
 use crate::slab::Lists;
 use crate::streams::half::{Half, mark};
-use crate::streams::policy::{Placement, StreamConfig, StreamCounters, StreamPickup, StreamPolicy};
+use crate::streams::policy::{Placement, StreamConfig, StreamCounters, StreamPolicy};
 use crate::streams::reassembly::Work;
 use crate::streams::segment::{Segment, SegmentFate, StreamEnd, StreamSink};
 use portcullis_types::{DropReason, MemoryTerm, Tick};
@@ -153,7 +153,7 @@ impl Streams {
         self.counters.segments += 1;
         let slot = match self.slot(id) {
             Some(slot) => slot,
-            None => match self.begin(id, segment, policy) {
+            None => match self.begin(id, segment) {
                 Ok(slot) => slot,
                 Err(fate) => return fate,
             },
@@ -312,12 +312,7 @@ impl Streams {
         (stream.flow == id && stream.has(flag::LIVE)).then_some(slot)
     }
 
-    fn begin(
-        &mut self,
-        id: FlowId,
-        segment: &Segment<'_>,
-        policy: &StreamPolicy,
-    ) -> Result<u32, SegmentFate> {
+    fn begin(&mut self, id: FlowId, segment: &Segment<'_>) -> Result<u32, SegmentFate> {
         let stale = self.slots.get(id.index as usize).and_then(|slot| slot.checked_sub(1));
         if let Some(slot) = stale
             && self.streams.get(slot as usize).is_some_and(|s| s.flow.index == id.index)
@@ -333,17 +328,7 @@ impl Streams {
             None => self.evict().ok_or(SegmentFate::Forward)?,
         };
         let syn = segment.has(TcpFlags::SYN) && !segment.has(TcpFlags::ACK);
-        let mut marks = flag::LIVE;
-        // A handshake is read whatever the policy; what opens nothing is left to the session.
-        let opens = segment.has(TcpFlags::SYN) || segment.has(TcpFlags::RST.union(TcpFlags::FIN));
-        if !opens {
-            self.counters.midstream += 1;
-            marks |= match policy.midstream {
-                StreamPickup::Read => 0,
-                StreamPickup::Pass => flag::UNREAD,
-                StreamPickup::Drop => flag::DROPPED,
-            };
-        }
+        let marks = flag::LIVE;
         if let Some(stream) = self.streams.get_mut(slot as usize) {
             *stream = Stream { flow: id, marks, ..Stream::default() };
         }

@@ -298,3 +298,21 @@ fn a_full_table_lets_the_half_open_go_first() {
     t.streams.forget(t.id);
     assert_eq!(t.streams.counters().live, 3);
 }
+
+#[test]
+fn a_reset_that_the_client_drops_ends_nothing() {
+    for placement in [Placement::Inline, Placement::Watching] {
+        let mut t = Talk::new(small(), placement);
+        t.send(TO_SERVER, SYN, 0, 0, b"");
+        t.options.timestamps = Some((100, 100));
+        let fate = t.send(TO_CLIENT, RST | ACK, 0, 0, b"");
+        assert_eq!(fate == FORWARD, placement == Placement::Watching);
+        assert_eq!(t.told.events, [StreamEvent::InvalidTimestamp]);
+        t.options.timestamps = None;
+        t.send(TO_CLIENT, RST | ACK, 0, 0, b"");
+        t.send(TO_CLIENT, SYN | ACK, 0, 0, b"");
+        t.send(TO_SERVER, ACK, 0, 0, b"request");
+        t.send(TO_CLIENT, ACK, 0, 7, b"reply");
+        assert_eq!((t.said(TO_SERVER), t.said(TO_CLIENT)), ("request", "reply"));
+    }
+}
