@@ -303,6 +303,7 @@ impl Evaluator {
             && (row.protocol == 0 || row.protocol == facts.protocol)
             && (row.tcp_flags == 0 || row.tcp_flags & facts.tcp_flags != 0)
             && (row.application == 0 || row.application == facts.application)
+            && (row.port_low <= facts.server_port && facts.server_port <= row.port_high)
             && (row.code == NONE || code())
             && (row.buffer == 0 || pieces.iter().any(|p| p.kind == row.buffer))
     }

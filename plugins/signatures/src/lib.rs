@@ -24,7 +24,7 @@ use evaluate::{Counters, Evaluator, Finding};
 use portcullis_plugin_sdk::abi::Buffer;
 use portcullis_plugin_sdk::{
     Action, Detector, Direction, DoneScope, EventKind, EventView, Findings, Handle, Init, Match,
-    Reach,
+    Reach, buffer_kind,
 };
 use portcullis_rules_form::{Field, action};
 use std::borrow::Cow;
@@ -156,6 +156,9 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         (Field::FlowBytesToServer, flow.bytes_to_server),
         (Field::FlowBytesToClient, flow.bytes_to_client),
     ];
+    let [to_server, to_client] = stream_sizes(event);
+    numbers.push((Field::StreamToServer, to_server));
+    numbers.push((Field::StreamToClient, to_client));
     if occasion == Occasion::Packet {
         numbers.push((Field::PayloadSize, record.payload_len.into()));
         numbers.push((Field::Ttl, record.ttl.into()));
@@ -187,6 +190,28 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         tcp_flags: record.tcp_flags,
         numbers,
     }
+}
+
+/// Bytes of link, IP and TCP headers of a packet with timestamps.
+const HEADERS: u64 = 66;
+
+/// About how many bytes each direction's stream has, counting its SYN: by the flow's frames, and
+/// exactly where the event shows a piece of the stream.
+fn stream_sizes(event: &EventView<'_>) -> [u64; 2] {
+    let flow = event.flow();
+    let about = |bytes: u64, packets: u64| bytes.saturating_sub(packets.saturating_mul(HEADERS));
+    let mut sizes = [
+        about(flow.bytes_to_server, flow.packets_to_server),
+        about(flow.bytes_to_client, flow.packets_to_client),
+    ];
+    if let Some((buffer, _)) = event.buffer(buffer_kind::STREAM) {
+        let own = match event.direction() {
+            Direction::ToServer => &mut sizes[0],
+            Direction::ToClient => &mut sizes[1],
+        };
+        *own = buffer.offset.saturating_add(buffer.whole_len.into());
+    }
+    sizes.map(|n| n.saturating_add(1))
 }
 
 fn piece<'a>((buffer, bytes): (Buffer, &'a [u8])) -> Piece<'a> {

@@ -8,7 +8,11 @@ const TEXT_MAX: usize = 23;
 
 /// Reads the number of `count` bytes at `at`, and how many bytes it took.
 pub(crate) fn read(bytes: &[u8], at: i64, count: i64, source: &ByteSource) -> Option<(u64, usize)> {
-    let (at, count) = (usize::try_from(at).ok()?, usize::try_from(count).ok()?);
+    let (at, mut count) = (usize::try_from(at).ok()?, usize::try_from(count).ok()?);
+    if count == 0 && source.text.is_some() {
+        // All digits that there are.
+        count = bytes.len().saturating_sub(at).min(TEXT_MAX);
+    }
     let field = bytes.get(at..at.checked_add(count)?)?;
     let (value, taken) = match source.text {
         Some(base) => text(field, base)?,

@@ -16,7 +16,7 @@ macro_rules! rows {
 }
 
 rows! {
-    RuleRow = 8, LiteralRow = 20, GroupRow = 16, Candidate = 16, Always = 16, RegexRow = 16,
+    RuleRow = 8, LiteralRow = 20, GroupRow = 16, Candidate = 16, Always = 20, RegexRow = 16,
     SetRow = 8, AddressRange = 32, PortRange = 4, Interval = 40, DataSet = 16, StringRow = 8,
     InfoRow = 60, Head = 52,
 }
@@ -115,6 +115,10 @@ pub struct Always {
     pub code: u32,
     /// The rule; [`NONE`] where the event's addresses say which: see the intervals.
     pub rule: u32,
+    /// The server's port lies in this range,
+    pub port_low: u16,
+    /// both ends included.
+    pub port_high: u16,
 }
 
 /// A regular expression that the host matches.

@@ -103,6 +103,8 @@ fn built() -> Vec<u8> {
         buffer: 0,
         code: NONE,
         rule: 2,
+        port_low: 0,
+        port_high: 0xffff,
     });
     b.finish().expect("small")
 }

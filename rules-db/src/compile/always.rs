@@ -2,7 +2,7 @@
 
 use super::targets::Target;
 use super::{Compiler, groups, info, kinds};
-use crate::ast::{AddressSet, Arrow, BitsMode, Condition, FlowPart, Rule};
+use crate::ast::{AddressSet, Arrow, BitsMode, Condition, FlowPart, Polarity, Rule};
 use portcullis_plugin_abi::EventKind;
 use portcullis_rules_form::{AddressRange, Always, Body, Check, NONE, RuleEntry, head, needs};
 
@@ -78,15 +78,18 @@ fn rows(rule: &Rule, body: &Body, target: &Target, tried: u32) -> Vec<Always> {
         [false, true] => 1,
         _ => 2,
     };
+    let (port_low, port_high) = server_ports(rule, target);
     let row = |event: EventKind| Always {
         event: event.number(),
         direction,
-        protocol: groups::transport(rule),
+        protocol: transport(rule),
         tcp_flags: 0,
         application: body.head.application,
         buffer: 0,
         code: NONE,
         rule: tried,
+        port_low,
+        port_high,
     };
     let mut out = Vec::new();
     if target.needs & needs::ANOMALY != 0 {
@@ -120,13 +123,46 @@ fn rows(rule: &Rule, body: &Body, target: &Target, tried: u32) -> Vec<Always> {
     out
 }
 
+/// The one transport that the rule is for, by its header or by `ip_proto`; 0 for several.
+fn transport(rule: &Rule) -> u8 {
+    let asked = rule.conditions.iter().find_map(|c| match c {
+        Condition::IpProto(t) if t.low == t.high && t.polarity == Polarity::Plain => {
+            u8::try_from(t.low).ok()
+        }
+        _ => None,
+    });
+    asked.unwrap_or_else(|| groups::transport(rule))
+}
+
+/// The range that the server's port lies in, where the rule's direction says which end it is.
+fn server_ports(rule: &Rule, target: &Target) -> (u16, u16) {
+    let ports = match (rule.header.arrow, target.directions) {
+        (Arrow::Forward, [true, false]) => &rule.header.destination_ports,
+        (Arrow::Forward, [false, true]) => &rule.header.source_ports,
+        _ => return (0, u16::MAX),
+    };
+    match (ports.ranges.first(), ports.ranges.last()) {
+        (Some(first), Some(last)) => (first.0, last.1),
+        _ => (0, u16::MAX),
+    }
+}
+
+/// From the rarest flag in traffic to the commonest.
+const RAREST_FIRST: [u8; 8] = [0x40, 0x80, 0x20, 0x02, 0x04, 0x01, 0x08, 0x10];
+
 /// TCP flags of which the packet must have at least one; 0 where nothing follows from the rule.
 fn wanted_flags(rule: &Rule) -> u8 {
     rule.conditions
         .iter()
         .find_map(|c| match c {
-            Condition::TcpFlags(t) if t.mode != BitsMode::None && t.flags != 0 => Some(t.flags),
+            Condition::TcpFlags(t) => Some(t),
             _ => None,
         })
-        .unwrap_or(0)
+        .map_or(0, |t| match t.mode {
+            BitsMode::Any => t.flags,
+            BitsMode::Exact | BitsMode::All => {
+                RAREST_FIRST.into_iter().find(|f| t.flags & f != 0).unwrap_or(0)
+            }
+            BitsMode::None => 0,
+        })
 }
