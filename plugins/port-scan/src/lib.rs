@@ -47,6 +47,9 @@ const SCANNING_MS: u32 = 10_000;
 /// what was reported meanwhile needs no second report, and would undo an operator's unblocking.
 const PROVEN_MS: u32 = 300_000;
 
+/// Fewer probes than this make no scan of any shape.
+const PROBES_JUDGED: usize = 5;
+
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
 
@@ -105,7 +108,10 @@ impl PortScan {
             out.metric(Metric::SourcesEvicted as u32, 1);
         }
         source.forget_older(now, slow);
-        self.consider(aim, event, out);
+        // Most sources have probed little: they need not be looked up again.
+        if source.probes().len() >= PROBES_JUDGED {
+            self.consider(aim, event, out);
+        }
     }
 
     fn on_reply(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
@@ -194,7 +200,7 @@ impl PortScan {
     fn consider(&mut self, aim: Aim, event: &EventView<'_>, out: &mut Findings<'_>) {
         let now = millis(event);
         let Some(source) = self.sources.find(&key(event)) else { return };
-        if source.probes().len() < 5 {
+        if source.probes().len() < PROBES_JUDGED {
             return;
         }
         let sender = sender(self.hasher, event);

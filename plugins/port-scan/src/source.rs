@@ -92,19 +92,23 @@ const NO_REPORT: Report =
     Report { sid: 0, at: 0, failures: 0, proven: false, sender: 0, target: Addr([0; 16]) };
 
 /// What is known of a source.
+///
+/// What a search and an eviction read of each source lies first, in one cache line: a newcomer
+/// looks at all eight of its set.
 #[derive(Clone)]
+#[repr(C, align(64))]
 pub(crate) struct Source {
     pub(crate) key: Key,
     pub(crate) last: Millis,
+    len: usize,
     /// Probes made since it is followed, by what is remembered here.
     pub(crate) failures: u32,
+    succeeded: usize,
     /// When it last showed itself; `None` before that.
     pub(crate) proven_at: Option<Millis>,
     pub(crate) reports: [Report; REPORTS],
     probes: [Probe; PROBES],
-    len: usize,
     successes: [Success; SUCCESSES],
-    succeeded: usize,
 }
 
 impl Source {
