@@ -1,0 +1,161 @@
+//! The peer's own tests: the engine over their captures with their rules; their alert checks must
+//! hold, but for those that `tests/cases/suricata-verify-expected.toml` lists with the reason.
+//!
+//! `PORTCULLIS_CORPUS` as in `corpus.rs`. `PORTCULLIS_VERIFY_REPORT=FILE` writes every check that
+//! did not hold; `PORTCULLIS_VERIFY_ONLY=TEXT` runs the tests that have it in their names.
+
+#[path = "suricata_verify/check.rs"]
+mod check;
+#[path = "suricata_verify/expected.rs"]
+mod expected;
+#[path = "suricata_verify/replay.rs"]
+mod replay;
+#[path = "suricata_verify/settings.rs"]
+mod settings;
+#[path = "suricata_verify/suite.rs"]
+mod suite;
+#[path = "suricata_verify/yaml.rs"]
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use portcullis_tests::requirement::{self, Readiness};
+use replay::Answer;
+use suite::{Family, Test};
+
+/// Tests that must hold, in percent of each family.
+const LEAST: [(Family, usize); 2] = [(Family::Other, 85), (Family::HttpEvader, 95)];
+
+/// One test and the checks of it that did not hold.
+struct Result {
+    test: Test,
+    complaints: Vec<String>,
+}
+
+/// All tests, run once; `None` where they are skipped.
+fn results() -> Option<&'static [Result]> {
+    static RESULTS: OnceLock<Option<Vec<Result>>> = OnceLock::new();
+    RESULTS
+        .get_or_init(|| {
+            let folder = folder()?;
+            if requirement::engine() == Readiness::Skip {
+                return None;
+            }
+            let only = std::env::var("PORTCULLIS_VERIFY_ONLY").unwrap_or_default();
+            let mut tests = suite::read(&folder);
+            tests.retain(|test| test.name.contains(&only));
+            let began = Instant::now();
+            let (answers, processes) = replay::replay(&tests);
+            let (count, took) = (tests.len(), began.elapsed());
+            println!("corpus: {count} of the peer's tests in {processes} runs, {took:.1?}");
+            let results: Vec<Result> = tests.into_iter().zip(answers).map(judge).collect();
+            report(&results);
+            Some(results)
+        })
+        .as_deref()
+}
+
+/// Where the peer's tests are.
+fn folder() -> Option<PathBuf> {
+    let beside = requirement::repository().join("../shared/corpus");
+    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
+    let folder = match setting.as_str() {
+        "" | "required" => beside,
+        path => PathBuf::from(path),
+    };
+    let folder = folder.join("suricata-verify");
+    if folder.join("TESTS.jsonl").is_file() {
+        return Some(folder);
+    }
+    let text = format!("no tests at {}: set PORTCULLIS_CORPUS", folder.display());
+    assert!(setting.is_empty() && !requirement::must_be_complete(), "{text}");
+    println!("skipped: {text}");
+    None
+}
+
+fn judge((test, answer): (Test, Answer)) -> Result {
+    let complaints = match answer {
+        Err(why) => vec![why],
+        Ok(alerts) => test
+            .checks
+            .iter()
+            .filter_map(|check| {
+                let found = check.found(&alerts);
+                let said = || format!("{}: {} expected, {found} found", check.shown(), check.count);
+                (found != check.count).then(said)
+            })
+            .collect(),
+    };
+    Result { test, complaints }
+}
+
+/// The lines that did not hold, where they are asked for.
+fn report(results: &[Result]) {
+    let Ok(file) = std::env::var("PORTCULLIS_VERIFY_REPORT") else { return };
+    let mut text = String::new();
+    for result in results.iter().filter(|result| !result.complaints.is_empty()) {
+        for complaint in &result.complaints {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{}\t{complaint}", result.test.name);
+        }
+    }
+    std::fs::write(&file, text).unwrap_or_else(|e| panic!("{file}: {e}"));
+}
+
+#[test]
+fn failures_are_the_expected_ones() {
+    let Some(results) = results() else { return };
+    let mut expected = expected::read();
+    let mut new = Vec::new();
+    let mut fixed = Vec::new();
+    for result in results {
+        let name = &result.test.name;
+        match (expected.remove(name), result.complaints.is_empty()) {
+            (None, false) => new.push(format!("{name}: {}", result.complaints.join("; "))),
+            (Some(reason), true) => fixed.push(format!("{name}: {reason}")),
+            _ => {}
+        }
+    }
+    let file = expected::FILE;
+    assert!(new.is_empty(), "{} tests that {file} does not list fail:\n{}", new.len(), lines(&new));
+    assert!(
+        fixed.is_empty(),
+        "{} tests hold; take them out of {file}:\n{}",
+        fixed.len(),
+        lines(&fixed)
+    );
+    if std::env::var_os("PORTCULLIS_VERIFY_ONLY").is_none() {
+        let unknown: Vec<&String> = expected.keys().collect();
+        assert!(unknown.is_empty(), "{file} lists tests that are not run: {unknown:?}");
+    }
+}
+
+fn lines(of: &[String]) -> String {
+    of.join("\n")
+}
+
+#[test]
+fn enough_of_each_family_holds() {
+    let Some(results) = results() else { return };
+    let mut sums: BTreeMap<Family, (usize, usize)> = BTreeMap::new();
+    for result in results {
+        let (held, all) = sums.entry(result.test.family).or_default();
+        *held += usize::from(result.complaints.is_empty());
+        *all += 1;
+    }
+    let mut short = Vec::new();
+    for (family, least) in LEAST {
+        let (held, all) = sums.get(&family).copied().unwrap_or_default();
+        let share = (held * 1000).checked_div(all).unwrap_or_default();
+        let line = format!("{}: {held} of {all} hold ({share} per mille)", family.name());
+        println!("corpus: peer's tests, {line}");
+        if all > 0 && share < least * 10 {
+            short.push(format!("{line}, at least {least} % wanted"));
+        }
+    }
+    assert!(short.is_empty(), "{}", lines(&short));
+}

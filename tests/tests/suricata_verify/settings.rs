@@ -1,0 +1,109 @@
+//! What a test sets for the peer, said in our own configuration.
+//!
+//! Must never know: what the test expects.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+/// The settings of the peer that change which alerts there are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Settings {
+    /// `-k none` was not given: what has a wrong checksum does not arrive.
+    verifies_checksums: bool,
+    /// `--simulate-ips`: verdicts are acted on.
+    acts: bool,
+    /// The peer's configuration, by paths with dots; the command line's `--set` over the file.
+    set: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// From the words of the command line and the test's own configuration.
+    pub(crate) fn of(arguments: &[&str], configured: &Value) -> Settings {
+        let mut settings = Settings { verifies_checksums: true, ..Settings::default() };
+        settings.flatten(String::new(), configured);
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            match *word {
+                "-k" => settings.verifies_checksums = words.next() != Some(&"none"),
+                "--simulate-ips" => settings.acts = true,
+                "--set" => {
+                    let (key, value) =
+                        words.next().and_then(|w| w.split_once('=')).unwrap_or_default();
+                    settings.set.insert(key.to_owned(), value.to_owned());
+                }
+                _ => {}
+            }
+        }
+        settings
+    }
+
+    fn flatten(&mut self, path: String, value: &Value) {
+        match value {
+            Value::Object(pairs) => {
+                for (key, value) in pairs {
+                    let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    self.flatten(below, value);
+                }
+            }
+            Value::Array(_) | Value::Null => {}
+            Value::String(text) => drop(self.set.insert(path, text.clone())),
+            other => drop(self.set.insert(path, other.to_string())),
+        }
+    }
+
+    fn is_on(&self, key: &str) -> bool {
+        self.set.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "yes" | "1"))
+    }
+
+    /// The configuration of the engine for these rules.
+    pub(crate) fn configuration(&self, rules: &[PathBuf]) -> String {
+        let checksum = if self.verifies_checksums { "drop" } else { "ignore" };
+        let midstream = if self.is_on("stream.midstream") { "accept" } else { "strict" };
+        // A peer that only watches reports; one that acts does what the rule says.
+        let ceiling = match self.acts {
+            true => "[[ceiling]]\ngid = 1\nat_most = \"terminate\"\n",
+            false => "",
+        };
+        let mut text = String::new();
+        if !self.acts {
+            text.push_str("ceiling = []\n");
+        }
+        text.push_str("[wire]\n");
+        for layer in ["ipv4", "tcp", "udp", "icmp"] {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "checksum_{layer} = \"{checksum}\"");
+        }
+        let _ =
+            writeln!(text, "[flow]\nmidstream = \"{midstream}\"\nfragment_overlap = \"report\"");
+        let files: Vec<String> = rules.iter().map(|file| format!("{file:?}")).collect();
+        let _ = writeln!(text, "[rules]\nfiles = [{}]", files.join(", "));
+        for (group, theirs) in [("addresses", "address-groups"), ("ports", "port-groups")] {
+            let prefix = format!("vars.{theirs}.");
+            let _ = writeln!(text, "[rules.{group}]");
+            for (key, value) in &self.set {
+                if let Some(name) = key.strip_prefix(&prefix) {
+                    let _ = writeln!(text, "{name} = {value:?}");
+                }
+            }
+        }
+        text + ceiling
+    }
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let configured = serde_json::json!({
+        "stream": {"midstream": false},
+        "vars": {"address-groups": {"HOME_NET": "[10.0.0.0/8]"}},
+    });
+    let settings = Settings::of(&["-k", "none", "--set", "stream.midstream=true"], &configured);
+    let text = settings.configuration(&["/a b.rules".into()]);
+    for line in ["checksum_tcp = \"ignore\"", "midstream = \"accept\"", "files = [\"/a b.rules\"]"]
+    {
+        assert!(text.lines().any(|found| found == line), "no line {line} in {text}");
+    }
+    assert!(text.contains("HOME_NET = \"[10.0.0.0/8]\""), "{text}");
+}
