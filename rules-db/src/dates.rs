@@ -15,7 +15,7 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     if parts.next().is_some() || !(1..=12).contains(&month) || day == 0 {
         return None;
     }
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let lengths = [31, 28 + u64::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let before: u64 = lengths.iter().take(usize::try_from(month - 1).ok()?).sum();
     if day > *lengths.get(usize::try_from(month - 1).ok()?)? {

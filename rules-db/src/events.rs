@@ -1,5 +1,5 @@
-//! The names of the engine's events, as Suricata's rules spell them: of decoding, of streams, of the
-//! application layer. Numbers are the business of those who raise them.
+//! The names of the engine's events, as Suricata's rules spell them: of decoding, of streams, of
+//! the application layer. Numbers are the business of those who raise them.
 
 use std::collections::HashSet;
 use std::sync::OnceLock;

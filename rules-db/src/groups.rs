@@ -177,7 +177,10 @@ enum AddressRange {
     V6(u128, u128),
 }
 
-fn divide(ranges: Vec<AddressRange>) -> (Vec<(u32, u32)>, Vec<(u128, u128)>) {
+/// Ranges of one version.
+type Ranges<T> = Vec<(T, T)>;
+
+fn divide(ranges: Vec<AddressRange>) -> (Ranges<u32>, Ranges<u128>) {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for range in ranges {
         match range {

@@ -240,7 +240,7 @@ fn protocol(word: &[u8]) -> Outcome<Protocol> {
     }
     Err(invalid(
         format!("`{}` is not a protocol", shown(word)),
-        "write ip, tcp, udp, icmp, pkthdr, http, tls, dns, ssh, smtp, ftp, smb or another of theirs",
+        "write ip, tcp, udp, icmp, pkthdr, http, tls, dns, ssh, smtp, ftp or smb",
     ))
 }
 

@@ -338,6 +338,9 @@ fn read_all(
     finish(draft, place)
 }
 
+/// Text with its offset in the rule.
+type Located<'t> = (usize, &'t [u8]);
+
 /// One option of a rule as it is written.
 struct Word<'t> {
     at: usize,
@@ -347,7 +350,7 @@ struct Word<'t> {
 }
 
 /// The next option, and what is behind it. A `;` behind a backslash does not end an option.
-fn option<'t>(rest: (usize, &'t [u8])) -> Outcome<Option<(Word<'t>, (usize, &'t [u8]))>> {
+fn option<'t>(rest: Located<'t>) -> Outcome<Option<(Word<'t>, Located<'t>)>> {
     let (start, text) = rest;
     let blanks = text.iter().take_while(|b| b.is_ascii_whitespace()).count();
     let (at, text) = (start + blanks, text.get(blanks..).unwrap_or_default());
@@ -420,7 +423,8 @@ mod tests {
     #[test]
     fn places_are_those_of_the_file() {
         let vars = Vars::default();
-        let text = b"# x\nalert tcp any any -> any any (msg:\"a\"; \\\n  content:\"b\"; depth:x; sid:7;)\n\
+        let text = b"# x\nalert tcp any any -> any any (msg:\"a\"; \\\n\
+            \x20 content:\"b\"; depth:x; sid:7;)\n\
             alert tcp any any -> any any (sid:8;)\nalert tcp any any -> any any (foo:1; sid:9;)\n\
             alert tcp any any -> any any (sid:8;)";
         let set = Reading::new(&vars).texts(&[("f.rules", text)]);

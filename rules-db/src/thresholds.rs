@@ -163,7 +163,8 @@ mod tests {
         assert_eq!((config.len(), faults.len()), (5, 2));
         let text = b"alert ip any any -> any any (sid:1;)\n\
             alert ip any any -> any any (sid:2;)\n\
-            alert ip any any -> any any (threshold:type limit,track by_src,count 7,seconds 7;sid:3;)";
+            alert ip any any -> any any \
+            (threshold:type limit,track by_src,count 7,seconds 7;sid:3;)";
         let set = Reading::new(&vars).thresholds(config).texts(&[("t", text)]);
         let [one, two, three] = set.rules.as_slice() else { panic!("{:?}", set.refused) };
         assert_eq!((one.suppressions.len(), one.threshold.map(|t| t.count)), (2, Some(1)));

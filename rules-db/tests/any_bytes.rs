@@ -2,6 +2,7 @@
 
 use portcullis_rules_db::fuzz::fuzz_rules;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 const WORDS: &[&str] = &[
     "alert ",
@@ -76,12 +77,12 @@ proptest! {
     }
 
     #[test]
-    fn rules_almost(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
+    fn rules_almost(words in proptest::collection::vec(select(WORDS), 0..40)) {
         fuzz_rules(words.concat().as_bytes());
     }
 
     #[test]
-    fn options_in_a_rule(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..20)) {
+    fn options_in_a_rule(words in proptest::collection::vec(select(WORDS), 0..20)) {
         let options = words.concat();
         fuzz_rules(format!("alert tcp any any -> any any ({options} sid:9;)").as_bytes());
     }
