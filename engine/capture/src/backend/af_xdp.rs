@@ -219,6 +219,7 @@ impl XdpSource {
                 true => self.piece(port, socket, &descriptor, more),
                 false => {
                     let offset = u32::try_from(descriptor.addr).unwrap_or(u32::MAX);
+                    self.pool.umem().prefetch(offset);
                     Some(self.slot(side, 0, offset, descriptor.len))
                 }
             };
