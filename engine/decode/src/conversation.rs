@@ -1,7 +1,6 @@
 //! One flow's conversation: finds out by content what is spoken and keeps its decoder. Must never
 //! know a protocol's syntax.
 
-use crate::events::app_event;
 use crate::limits::Limits;
 use crate::output::Output;
 use crate::registry::{Next, Probe, Protocol, ROWS, Row};
@@ -338,7 +337,3 @@ fn other_side(held: &mut Held, direction: Direction, full: bool) -> Verdict {
     held.refused = 0;
     Verdict::Wait
 }
-
-/// Raised by decoders that were told the bytes of another protocol.
-#[expect(dead_code, reason = "events of no protocol are raised by the decoders to come")]
-const UNEXPECTED_PROTOCOL: u16 = app_event::APPLAYER_UNEXPECTED_PROTOCOL;

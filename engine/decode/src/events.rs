@@ -26,10 +26,14 @@ events! {
     HTTP_RESPONSE_FIELD_MISSING_COLON = 103 "http.response_field_missing_colon",
     HTTP_INVALID_REQUEST_CHUNK_LEN = 104 "http.invalid_request_chunk_len",
     HTTP_INVALID_RESPONSE_CHUNK_LEN = 105 "http.invalid_response_chunk_len",
-    HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_REQUEST = 106 "http.invalid_transfer_encoding_value_in_request",
-    HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_RESPONSE = 107 "http.invalid_transfer_encoding_value_in_response",
-    HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_REQUEST = 108 "http.invalid_content_length_field_in_request",
-    HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_RESPONSE = 109 "http.invalid_content_length_field_in_response",
+    HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_REQUEST = 106
+        "http.invalid_transfer_encoding_value_in_request",
+    HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_RESPONSE = 107
+        "http.invalid_transfer_encoding_value_in_response",
+    HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_REQUEST = 108
+        "http.invalid_content_length_field_in_request",
+    HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_RESPONSE = 109
+        "http.invalid_content_length_field_in_response",
     HTTP_100_CONTINUE_ALREADY_SEEN = 110 "http.100_continue_already_seen",
     HTTP_UNABLE_TO_MATCH_RESPONSE_TO_REQUEST = 111 "http.unable_to_match_response_to_request",
     HTTP_INVALID_SERVER_PORT_IN_REQUEST = 112 "http.invalid_server_port_in_request",
@@ -66,8 +70,10 @@ events! {
     HTTP_REQUEST_LINE_INVALID = 143 "http.request_line_invalid",
     HTTP_REQUEST_BODY_UNEXPECTED = 144 "http.request_body_unexpected",
     HTTP_LZMA_MEMLIMIT_REACHED = 145 "http.lzma_memlimit_reached",
-    HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_REQUEST = 146 "http.duplicate_content_length_field_in_request",
-    HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_RESPONSE = 147 "http.duplicate_content_length_field_in_response",
+    HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_REQUEST = 146
+        "http.duplicate_content_length_field_in_request",
+    HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_RESPONSE = 147
+        "http.duplicate_content_length_field_in_response",
     HTTP_COMPRESSION_BOMB = 148 "http.compression_bomb",
     HTTP_TOO_MANY_WARNINGS = 149 "http.too_many_warnings",
     HTTP_RANGE_INVALID = 150 "http.range_invalid",

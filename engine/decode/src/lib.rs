@@ -33,9 +33,10 @@ pub mod tls;
 
 pub use conversation::{Conversation, Direction, Interest, Stage, Transport};
 pub use events::{ALL as APP_EVENTS, app_event, event_name, event_named};
-pub use limits::{Counters, Hashes, Limits};
-pub use output::{Fresh, Message, Output, Piece, Record};
 #[doc(hidden)]
 pub use fuzz_sessions::{
-    fuzz_dns_datagram, fuzz_dns_stream, fuzz_ftp, fuzz_probes, fuzz_smb, fuzz_smtp, fuzz_ssh, fuzz_tls,
+    fuzz_dns_datagram, fuzz_dns_stream, fuzz_ftp, fuzz_probes, fuzz_smb, fuzz_smtp, fuzz_ssh,
+    fuzz_tls,
 };
+pub use limits::{Counters, Hashes, Limits};
+pub use output::{Fresh, Message, Output, Piece, Record};

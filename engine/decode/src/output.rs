@@ -2,7 +2,7 @@
 //! Must never know a protocol.
 //!
 //! ```text
-//! messages ──► Message { pieces: 3..7 } ──► pieces[3..7] ──► Piece { range: 0..18 } ──► bytes[0..18]
+//! messages ─► Message { pieces: 3..7 } ─► pieces[3..7] ─► Piece { range: 0..18 } ─► bytes
 //! ```
 
 use crate::conversation::{Direction, Stage};

@@ -52,6 +52,7 @@ pub(crate) trait Decoder {
 
 /// A line of the table.
 pub(crate) struct Row {
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests tell rows by it"))]
     pub(crate) application: u16,
     pub(crate) transport: Transport,
     pub(crate) ports: &'static [u16],

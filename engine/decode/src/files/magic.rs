@@ -110,12 +110,25 @@ fn executable(bytes: &[u8]) -> &'static str {
     }
 }
 
+/// Whether a tag of HTML is in it.
+fn has_tag(text: &[u8]) -> bool {
+    let tags = [&b"!doctype html"[..], b"html", b"head", b"script"];
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|&b| b == b'<') {
+        rest = rest.get(at + 1..).unwrap_or_default();
+        let begins =
+            |tag: &&[u8]| rest.get(..tag.len()).is_some_and(|b| b.eq_ignore_ascii_case(tag));
+        if tags.iter().any(begins) {
+            return true;
+        }
+    }
+    false
+}
+
 fn text(bytes: &[u8]) -> &'static str {
     let start = bytes.get(..bytes.len().min(512)).unwrap_or_default();
-    let lower = start.to_ascii_lowercase();
-    let has = |word: &[u8]| lower.windows(word.len()).any(|window| window == word);
     let plain = |b: &u8| matches!(b, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x20..=0x7e);
-    if has(b"<!doctype html") || has(b"<html") || has(b"<head") || has(b"<script") {
+    if has_tag(start) {
         "HTML document, ASCII text"
     } else if start.iter().all(plain) {
         "ASCII text"

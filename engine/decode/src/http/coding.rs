@@ -413,20 +413,20 @@ mod tests {
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut e = GzEncoder::new(Vec::new(), Compression::default());
-        e.write_all(bytes).unwrap();
-        e.finish().unwrap()
+        e.write_all(bytes).expect("as the test says");
+        e.finish().expect("as the test says")
     }
 
     fn deflate(bytes: &[u8]) -> Vec<u8> {
         let mut e = DeflateEncoder::new(Vec::new(), Compression::default());
-        e.write_all(bytes).unwrap();
-        e.finish().unwrap()
+        e.write_all(bytes).expect("as the test says");
+        e.finish().expect("as the test says")
     }
 
     fn zlib(bytes: &[u8]) -> Vec<u8> {
         let mut e = ZlibEncoder::new(Vec::new(), Compression::default());
-        e.write_all(bytes).unwrap();
-        e.finish().unwrap()
+        e.write_all(bytes).expect("as the test says");
+        e.finish().expect("as the test says")
     }
 
     fn undo(codings: &[Coding], bytes: &[u8], step: usize) -> Vec<u8> {

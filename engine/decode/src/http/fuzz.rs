@@ -6,11 +6,14 @@ use crate::limits::{Hashes, Limits};
 use crate::output::{Output, Record};
 use std::sync::Arc;
 
+/// Of a piece: kind, index, flags, offset, seen, bytes.
+pub(crate) type SeenPiece = (u16, u16, u32, u64, u32, Vec<u8>);
+
 /// All that detectors and the journal see of a conversation.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seen {
-    /// Transaction, direction, complete, and of each piece: kind, index, flags, offset, seen, bytes.
-    pub(crate) messages: Vec<(u32, Direction, bool, Vec<(u16, u16, u32, u64, u32, Vec<u8>)>)>,
+    /// Transaction, direction, complete, and its pieces.
+    pub(crate) messages: Vec<(u32, Direction, bool, Vec<SeenPiece>)>,
     pub(crate) records: Vec<Record>,
     pub(crate) anomalies: Vec<(u16, u32)>,
 }

@@ -38,6 +38,32 @@ pub(super) enum HeadStep {
     TooMany(usize),
 }
 
+/// What a complete line in the place of the first one is.
+enum FirstLine {
+    Taken,
+    /// Nothing: the next one may be it.
+    Ignored,
+    /// The byte behind it tells.
+    Unknown,
+    Body,
+}
+
+/// A line of white space is ignored. One that is no status line is the start of a body, unless
+/// what could be a status line follows.
+fn first_line(text: &[u8], next: Option<&u8>, response: bool) -> FirstLine {
+    if text.iter().all(|&b| is_space(b)) {
+        return FirstLine::Ignored;
+    }
+    if !response || !no_status_line(text) {
+        return FirstLine::Taken;
+    }
+    match next {
+        None => FirstLine::Unknown,
+        Some(b'H' | b'h') => FirstLine::Ignored,
+        Some(_) => FirstLine::Body,
+    }
+}
+
 /// Bytes of a head that is being gathered, and its lines.
 #[derive(Debug, Default)]
 pub(super) struct Head {
@@ -93,22 +119,15 @@ impl Head {
                 return HeadStep::More;
             }
             if first {
-                if text.iter().all(|&b| is_space(b)) {
-                    self.raw.drain(..to);
-                    (self.line, self.seen) = (0, 0);
-                    continue;
-                }
-                if response && no_status_line(text) {
-                    // A status line may follow: the next byte tells.
-                    match self.raw.get(to) {
-                        None => return HeadStep::More,
-                        Some(b'H' | b'h') => {
-                            self.raw.drain(..to);
-                            (self.line, self.seen) = (0, 0);
-                            continue;
-                        }
-                        Some(_) => return HeadStep::Body,
+                match first_line(text, self.raw.get(to), response) {
+                    FirstLine::Taken => {}
+                    FirstLine::Ignored => {
+                        self.raw.drain(..to);
+                        (self.line, self.seen) = (0, 0);
+                        continue;
                     }
+                    FirstLine::Unknown => return HeadStep::More,
+                    FirstLine::Body => return HeadStep::Body,
                 }
             } else if matches!(text, b"\n" | b"\r\n") || (text == b"\r\r\n" && self.ends_bare()) {
                 return HeadStep::Done(to);
@@ -180,6 +199,8 @@ pub(super) struct Field {
     pub(super) repeats: u16,
     /// It is a length that came again as another one.
     pub(super) ambiguous: bool,
+    /// There are NUL bytes in its name.
+    nul: bool,
     /// The bytes between name and value are `: `, and those behind it CRLF.
     pub(super) canonical: bool,
 }
@@ -300,7 +321,8 @@ impl Fields<'_> {
             let gap = self.sheet.slice(&(name.end..value.start));
             let behind = self.sheet.slice(&(value.end..value.end + 2));
             let canonical = gap == b": " && behind == b"\r\n";
-            self.fields.push(Field { name, value, repeats: 0, ambiguous: false, canonical });
+            let nul = self.sheet.slice(&name).contains(&0);
+            self.fields.push(Field { name, value, repeats: 0, ambiguous: false, nul, canonical });
             return;
         };
         let length = self.sheet.slice(&name).eq_ignore_ascii_case(b"content-length");
@@ -333,7 +355,7 @@ pub(super) fn field<'a>(fields: &'a [Field], sheet: &Sheet, name: &[u8]) -> Opti
     fields.iter().find(|field| {
         let sent = sheet.slice(&field.name);
         sent.eq_ignore_ascii_case(name)
-            || (sent.contains(&0) && without_nul(sent).eq_ignore_ascii_case(name))
+            || (field.nul && without_nul(sent).eq_ignore_ascii_case(name))
     })
 }
 

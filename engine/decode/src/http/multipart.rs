@@ -223,12 +223,12 @@ impl Multipart {
         let clear = mark.unwrap_or_else(|| self.clear_of_mark());
         let from = self.skip.min(clear);
         let data = self.held.get(from..clear).unwrap_or_default();
-        if let Some(file) = &mut self.file {
-            if let Taken::Piece(used) = file.take(data, limits, out) {
-                self.held.drain(..from + used);
-                self.skip -= from;
-                return Some(true);
-            }
+        if let Some(file) = &mut self.file
+            && let Taken::Piece(used) = file.take(data, limits, out)
+        {
+            self.held.drain(..from + used);
+            self.skip -= from;
+            return Some(true);
         }
         let Some(at) = mark else {
             self.held.drain(..clear);
@@ -250,10 +250,8 @@ impl Multipart {
 
     /// The body is over: so is its last part.
     pub(super) fn finish(&mut self) {
-        if self.place == Where::Data {
-            if let Some(file) = &mut self.file {
-                file.cut();
-            }
+        if let (Where::Data, Some(file)) = (self.place, &mut self.file) {
+            file.cut();
         }
         self.complete = self.file.is_some();
     }

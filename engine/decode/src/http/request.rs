@@ -331,15 +331,13 @@ impl Http {
             }
         }
         match length {
-            Some(Length::Bytes { length, .. }) => {
-                if state == State::Start && length > 0 {
-                    state = State::Length(length);
-                }
+            Some(Length::Bytes { length: length @ 1.., .. }) if state == State::Start => {
+                state = State::Length(length);
             }
             Some(Length::Invalid) => {
                 side.shown.event(HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_REQUEST, out);
             }
-            None => {}
+            _ => {}
         }
         if repeated || (length.is_some() && state == State::ChunkLine) {
             side.shown.event(HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_REQUEST, out);

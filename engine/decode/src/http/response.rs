@@ -150,27 +150,25 @@ impl Http {
         }
         let bare = matches!(status, 100..=199 | 204 | 304) && te.is_none() && length.is_none();
         let mut state = State::ToEnd;
-        if let Some(te) = &te {
-            if find_nocase(te, b"chunked").is_some() {
-                state = State::ChunkLine;
-                if !te.eq_ignore_ascii_case(b"chunked") {
-                    side.shown.event(HTTP_RESPONSE_ABNORMAL_TRANSFER_ENCODING, out);
-                }
-                if !side.modern {
-                    side.shown.event(HTTP_RESPONSE_CHUNKED_OLD_PROTO, out);
-                }
+        if let Some(te) = &te
+            && find_nocase(te, b"chunked").is_some()
+        {
+            state = State::ChunkLine;
+            if !te.eq_ignore_ascii_case(b"chunked") {
+                side.shown.event(HTTP_RESPONSE_ABNORMAL_TRANSFER_ENCODING, out);
+            }
+            if !side.modern {
+                side.shown.event(HTTP_RESPONSE_CHUNKED_OLD_PROTO, out);
             }
         }
         match length {
-            Some(Length::Bytes { length, .. }) => {
-                if state == State::ToEnd {
-                    state = if length == 0 { State::Start } else { State::Length(length) };
-                }
+            Some(Length::Bytes { length, .. }) if state == State::ToEnd => {
+                state = if length == 0 { State::Start } else { State::Length(length) };
             }
             Some(Length::Invalid) => {
                 side.shown.event(HTTP_INVALID_CONTENT_LENGTH_FIELD_IN_RESPONSE, out);
             }
-            None => {}
+            _ => {}
         }
         if repeated {
             side.shown.event(HTTP_DUPLICATE_CONTENT_LENGTH_FIELD_IN_RESPONSE, out);

@@ -115,10 +115,11 @@ impl Shown {
 
     fn records(&mut self, state: FileState, out: &mut Output) {
         let tx_id = self.transaction.saturating_sub(1);
-        if self.has_body && self.body.size() > 0 {
-            if let Some(record) = self.body.record(tx_id, state) {
-                out.records.push(Record::File(record));
-            }
+        if self.has_body
+            && self.body.size() > 0
+            && let Some(record) = self.body.record(tx_id, state)
+        {
+            out.records.push(Record::File(record));
         }
         self.multipart = None;
         self.has_body = false;

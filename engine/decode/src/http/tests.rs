@@ -1,6 +1,6 @@
 //! Conversations of HTTP as tables: what each buffer holds, what each oddity is called.
 
-use super::fuzz::{Seen, difference, fuzz_http, small, told};
+use super::fuzz::{Seen, SeenPiece, difference, fuzz_http, small, told};
 use crate::conversation::Direction::{self, ToClient, ToServer};
 use crate::events::event_name;
 use crate::limits::{Hashes, Limits};
@@ -30,13 +30,13 @@ fn buffer(seen: &Seen, direction: Direction, kind: u16) -> Option<String> {
 }
 
 fn events(seen: &Seen) -> Vec<&'static str> {
-    seen.anomalies.iter().map(|row| event_name(row.0).unwrap()).collect()
+    seen.anomalies.iter().map(|row| event_name(row.0).expect("as the test says")).collect()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("as the test says");
+    encoder.finish().expect("as the test says")
 }
 
 #[test]
@@ -63,8 +63,11 @@ fn buffers_of_a_request() {
     let start = "GET /a%20b//c/../d?x=%41 HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nUser-Agent: t\r\n\
                  Cookie: k=v\r\nX-Two: 1, 2\r\nAccept: a, b\r\n\r\n";
     assert_eq!(buffer(&seen, ToServer, HTTP_START).as_deref(), Some(start));
-    let raw = buffer(&seen, ToServer, HTTP_HEADER_RAW).unwrap();
-    assert_eq!(raw.as_bytes(), &GET[GET.iter().position(|&b| b == b'\n').unwrap() + 1..]);
+    let raw = buffer(&seen, ToServer, HTTP_HEADER_RAW).expect("as the test says");
+    assert_eq!(
+        raw.as_bytes(),
+        &GET[GET.iter().position(|&b| b == b'\n').expect("as the test says") + 1..]
+    );
     assert_eq!(buffer(&seen, ToServer, HTTP_REQUEST_BODY), None);
 }
 
@@ -100,8 +103,8 @@ fn buffers_of_a_response() {
 fn bodies_come_whole_whatever_their_framing() {
     let chunked = b"5\r\nhello\r\n0\r\n\r\n".to_vec();
     let mut deflated = DeflateEncoder::new(Vec::new(), Compression::default());
-    deflated.write_all(b"hello").unwrap();
-    let deflated = deflated.finish().unwrap();
+    deflated.write_all(b"hello").expect("as the test says");
+    let deflated = deflated.finish().expect("as the test says");
     let twice = gzip(&gzip(b"hello"));
     for (head, body) in [
         ("Transfer-Encoding: chunked\r\n", chunked.clone()),
@@ -136,91 +139,79 @@ fn trailers_count_as_headers() {
     let request = [&head[..], b"5\r\nhello\r\n0\r\nTrail: er\r\n\r\n"].concat();
     let seen = whole(&[(ToServer, &request)]);
     for kind in [HTTP_HEADER, HTTP_HEADER_RAW, HTTP_START] {
-        assert!(buffer(&seen, ToServer, kind).unwrap().contains("Trail: er\r\n"));
+        assert!(buffer(&seen, ToServer, kind).expect("as the test says").contains("Trail: er\r\n"));
     }
-    assert!(buffer(&seen, ToServer, HTTP_HEADER_NAMES).unwrap().contains("\r\nTrail\r\n"));
+    assert!(
+        buffer(&seen, ToServer, HTTP_HEADER_NAMES)
+            .expect("as the test says")
+            .contains("\r\nTrail\r\n")
+    );
     assert_eq!(buffer(&seen, ToServer, FILE_DATA).as_deref(), Some("hello"));
 }
 
+/// An oddity, and a request and a response that have it.
+const ODDITIES: &[(&str, &str, &str)] = &[
+    ("http.missing_host_header", "GET / HTTP/1.1\r\n\r\n", ""),
+    ("http.request_field_missing_colon", "GET / HTTP/1.0\r\nx\r\n\r\n", ""),
+    ("http.request_header_invalid", "GET / HTTP/1.0\r\na b: c\r\n\r\n", ""),
+    ("http.invalid_request_field_folding", "GET / HTTP/1.0\r\n a: b\r\n\r\n", ""),
+    ("http.host_header_ambiguous", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", ""),
+    ("http.request_header_host_invalid", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", ""),
+    ("http.uri_delim_non_compliant", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    ("http.method_delim_non_compliant", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", ""),
+    ("http.request_line_incomplete", "GET / HT", "HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"),
+    ("http.request_auth_unrecognized", "GET / HTTP/1.0\r\nAuthorization: x\r\n\r\n", ""),
+    ("http.request_body_unexpected", "GET / HTTP/1.0\r\n\r\njunk\r\n\r\n", ""),
+    (
+        "http.invalid_request_chunk_len",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "",
+    ),
+    (
+        "http.invalid_transfer_encoding_value_in_request",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n",
+        "",
+    ),
+    (
+        "http.duplicate_content_length_field_in_request",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        "",
+    ),
+    (
+        "http.invalid_response_chunk_len",
+        "GET / HTTP/1.0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nqq\r\n",
+    ),
+    (
+        "http.response_chunked_old_proto",
+        "GET / HTTP/1.0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "http.response_abnormal_transfer_encoding",
+        "GET / HTTP/1.0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: x chunked\r\n\r\n0\r\n\r\n",
+    ),
+    ("http.response_invalid_status", "GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 9 x\r\n\r\n"),
+    ("http.response_invalid_protocol", "GET / HTTP/1.0\r\n\r\n", "HTTP/7 200 x\r\n\r\n"),
+    (
+        "http.gzip_decompression_failed",
+        "GET / HTTP/1.0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nplain",
+    ),
+    (
+        "http.unable_to_match_response_to_request",
+        "",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    ),
+];
+
 #[test]
 fn oddities_have_names() {
-    let response = |text: &str| text.as_bytes().to_vec();
-    for (event, request, answer) in [
-        ("http.missing_host_header", "GET / HTTP/1.1\r\n\r\n", response("")),
-        ("http.request_field_missing_colon", "GET / HTTP/1.0\r\nx\r\n\r\n", response("")),
-        ("http.request_header_invalid", "GET / HTTP/1.0\r\na b: c\r\n\r\n", response("")),
-        ("http.invalid_request_field_folding", "GET / HTTP/1.0\r\n a: b\r\n\r\n", response("")),
-        ("http.host_header_ambiguous", "GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", response("")),
-        ("http.request_header_host_invalid", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", response("")),
-        ("http.uri_delim_non_compliant", "GET /\tHTTP/1.1\r\nHost: a\r\n\r\n", response("")),
-        ("http.method_delim_non_compliant", "GET\t/ HTTP/1.1\r\nHost: a\r\n\r\n", response("")),
-        (
-            "http.request_line_incomplete",
-            "GET / HT",
-            response("HTTP/1.1 400 x\r\nContent-Length: 0\r\n\r\n"),
-        ),
-        (
-            "http.request_auth_unrecognized",
-            "GET / HTTP/1.0\r\nAuthorization: x\r\n\r\n",
-            response(""),
-        ),
-        ("http.request_body_unexpected", "GET / HTTP/1.0\r\n\r\njunk\r\n\r\n", response("")),
-        (
-            "http.invalid_request_chunk_len",
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            response(""),
-        ),
-        (
-            "http.invalid_transfer_encoding_value_in_request",
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n",
-            response(""),
-        ),
-        (
-            "http.duplicate_content_length_field_in_request",
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-            response(""),
-        ),
-        (
-            "http.invalid_response_chunk_len",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nqq\r\n"),
-        ),
-        (
-            "http.response_chunked_old_proto",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-        ),
-        (
-            "http.response_abnormal_transfer_encoding",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/1.1 200 OK\r\nTransfer-Encoding: x chunked\r\n\r\n0\r\n\r\n"),
-        ),
-        (
-            "http.response_invalid_status",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/1.1 9 x\r\n\r\n"),
-        ),
-        (
-            "http.response_invalid_protocol",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/7 200 x\r\n\r\n"),
-        ),
-        (
-            "http.gzip_decompression_failed",
-            "GET / HTTP/1.0\r\n\r\n",
-            response("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nplain"),
-        ),
-        (
-            "http.unable_to_match_response_to_request",
-            "",
-            response("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
-        ),
-    ] {
-        let seen = whole(&[(ToServer, request.as_bytes()), (ToClient, &answer)]);
-        assert!(events(&seen).contains(&event), "{event}: {:?}", events(&seen));
-        let shown = |m: &(_, _, _, Vec<(u16, u16, u32, u64, u32, Vec<u8>)>)| {
-            m.3.iter().any(|piece| piece.0 == APP_EVENT)
-        };
+    for (event, request, answer) in ODDITIES {
+        let seen = whole(&[(ToServer, request.as_bytes()), (ToClient, answer.as_bytes())]);
+        assert!(events(&seen).contains(event), "{event}: {:?}", events(&seen));
+        let shown = |m: &(_, _, _, Vec<SeenPiece>)| m.3.iter().any(|piece| piece.0 == APP_EVENT);
         assert!(seen.messages.iter().any(shown), "{event} is a piece of a message");
     }
     assert_eq!(events(&whole(&[(ToServer, b"GET / HTTP/1.0\r\nA: b\r\n\r\n")])), [""; 0]);
@@ -239,7 +230,7 @@ fn transactions_follow_each_other() {
     let answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", OK].concat();
     let seen = whole(&[(ToServer, &[head, GET].concat()), (ToClient, &answers)]);
     assert_eq!(buffer(&seen, ToClient, FILE_DATA).as_deref(), Some("hello"));
-    assert_eq!(seen.messages.last().unwrap().0, 2);
+    assert_eq!(seen.messages.last().expect("as the test says").0, 2);
 }
 
 #[test]
@@ -248,7 +239,11 @@ fn connect_is_a_conversation_of_its_own() {
     let tunnel = [connect, GET].concat();
     let yes = [&b"HTTP/1.1 200 OK\r\n\r\n"[..], OK].concat();
     let seen = whole(&[(ToServer, &tunnel), (ToClient, &yes)]);
-    assert_eq!(seen.messages.last().unwrap().0, 2, "what is inside is numbered on");
+    assert_eq!(
+        seen.messages.last().expect("as the test says").0,
+        2,
+        "what is inside is numbered on"
+    );
     assert_eq!(buffer(&seen, ToClient, FILE_DATA).as_deref(), Some("hello"));
     let no = [&b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"[..], OK].concat();
     let seen = whole(&[(ToServer, &tunnel), (ToClient, &no)]);
@@ -279,7 +274,10 @@ the file\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"e\"\r
     let pieces = seen.messages.iter().flat_map(|message| &message.3);
     let data: Vec<_> = pieces.filter(|p| p.0 == FILE_DATA).map(|p| p.5.as_slice()).collect();
     assert_eq!(data, [b"the file"]);
-    assert_eq!(buffer(&seen, ToServer, HTTP_REQUEST_BODY).unwrap().as_bytes(), body);
+    assert_eq!(
+        buffer(&seen, ToServer, HTTP_REQUEST_BODY).expect("as the test says").as_bytes(),
+        body
+    );
 }
 
 #[test]
@@ -291,7 +289,7 @@ fn large_bodies_come_in_pieces_that_join() {
     let pieces = seen.messages.iter().flat_map(|m| &m.3).filter(|p| p.0 == FILE_DATA);
     let (mut end, mut ends) = (0, Vec::new());
     for piece in pieces {
-        let from = piece.3 as usize;
+        let from = usize::try_from(piece.3).expect("a small offset");
         assert_eq!(piece.5, body[from..from + piece.5.len()]);
         assert_eq!(from + piece.4 as usize, end, "what is new joins what was seen");
         end = from + piece.5.len();

@@ -256,11 +256,11 @@ mod tests {
     fn addresses_have_parts() {
         let uri = b"http://u@Host:81/p?q#f";
         let parts = split(uri);
-        assert_eq!(&uri[parts.host.unwrap()], b"Host");
-        assert_eq!(port(&uri[parts.port.unwrap()]), Some(81));
+        assert_eq!(&uri[parts.host.expect("as the test says")], b"Host");
+        assert_eq!(port(&uri[parts.port.expect("as the test says")]), Some(81));
         assert_eq!(&uri[parts.path], b"/p");
-        assert_eq!(&uri[parts.query.unwrap()], b"q");
-        assert_eq!(&uri[parts.fragment.unwrap()], b"f");
+        assert_eq!(&uri[parts.query.expect("as the test says")], b"q");
+        assert_eq!(&uri[parts.fragment.expect("as the test says")], b"f");
         assert_eq!(split(b"/a:b//c").path, 0..7);
         assert_eq!(host_header(b"[::1]:8"), (0..5, Some(6..7)));
         assert!(is_host(b"a.b-c.d") && is_host(b"a.") && !is_host(b"a..b") && !is_host(b"a b"));

@@ -7,19 +7,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Bytes of one direction.
-pub struct Payload {
-    pub direction: Direction,
-    pub bytes: Vec<u8>,
+pub(crate) struct Payload {
+    pub(crate) direction: Direction,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// The nearest `shared/corpus` above this crate.
-pub fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().map(|folder| folder.join("shared/corpus")).find(|path| path.is_dir())
 }
 
 /// Payloads of the first flow: in stream order, each byte once.
-pub fn payloads(path: &Path) -> Vec<Payload> {
+pub(crate) fn payloads(path: &Path) -> Vec<Payload> {
     let file = std::fs::read(path).expect("a capture");
     let mut client = None;
     let mut next: [Option<u32>; 2] = [None, None];
