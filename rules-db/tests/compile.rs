@@ -21,12 +21,15 @@ fn compiled(rules: &RuleSet) -> Compiled {
 
 const RULES: &str = r#"
 alert tcp any any -> any 25 (msg:"mail"; content:"HELO evil"; sid:1; rev:3;)
-alert http any any -> any any (msg:"page"; flow:to_server; http.uri; content:"/evil.php"; http.method; content:"POST"; flowbits:isset,seen; sid:2;)
-alert http any any -> any any (msg:"first"; flow:to_server; http.host; dotprefix; content:".evil.example"; endswith; flowbits:set,seen; flowbits:noalert; sid:3;)
+alert http any any -> any any (msg:"page"; flow:to_server; http.uri; content:"/evil.php"; \
+    http.method; content:"POST"; flowbits:isset,seen; sid:2;)
+alert http any any -> any any (msg:"first"; flow:to_server; http.host; dotprefix; \
+    content:".evil.example"; endswith; flowbits:set,seen; flowbits:noalert; sid:3;)
 alert ip [192.0.2.1,198.51.100.0/24] any -> any any (msg:"listed"; sid:4;)
 pass tcp any any -> any 22 (msg:"let be"; content:"SSH-2.0-good"; sid:5;)
 alert tcp any any -> any any (msg:"syn"; flags:S; sid:6;)
-alert tcp any any -> any any (msg:"body"; flow:to_server; http.uri; content:"/long-uri-of-all"; http.request_body; content:"cmd="; sid:7;)
+alert tcp any any -> any any (msg:"body"; flow:to_server; http.uri; \
+    content:"/long-uri-of-all"; http.request_body; content:"cmd="; sid:7;)
 alert pkthdr any any -> any any (msg:"odd"; decode-event:ipv4.trunc_pkt; sid:8;)
 "#;
 

@@ -164,6 +164,11 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             if has(content::OFFSET) {
                 from = from.max(self.value(c.offset));
             }
+            // As Suricata 7: beside a value out of the traffic the end counts from the beginning.
+            let variable = |value: Value| matches!(value, Value::Variable(_));
+            if [c.distance, c.offset, c.depth].into_iter().any(variable) {
+                to = to.saturating_add(from);
+            }
         } else {
             if has(content::DEPTH) {
                 to = from_stream(self.depth_end(c))?;

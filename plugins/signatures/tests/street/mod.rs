@@ -12,8 +12,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// A host with a compiled set.
-pub struct Street {
-    pub set: Vec<u8>,
+pub(crate) struct Street {
+    pub(crate) set: Vec<u8>,
     regexes: matcher::Regexes,
     relative: Vec<bool>,
     counts: HashMap<(u32, Vec<u8>), (u64, u32)>,
@@ -26,19 +26,19 @@ pub struct Street {
 
 /// An event by hand.
 #[derive(Clone)]
-pub struct Event {
-    pub facts: Facts,
-    pub buffers: Vec<(u16, Vec<u8>, u64, bool)>,
+pub(crate) struct Event {
+    pub(crate) facts: Facts,
+    pub(crate) buffers: Vec<(u16, Vec<u8>, u64, bool)>,
 }
 
-pub fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 16] {
+pub(crate) fn v4(a: u8, b: u8, c: u8, d: u8) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-pub const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 impl Event {
-    pub fn new(occasion: Occasion, way: Way) -> Event {
+    pub(crate) fn new(occasion: Occasion, way: Way) -> Event {
         Event {
             facts: Facts {
                 occasion,
@@ -61,28 +61,28 @@ impl Event {
         }
     }
 
-    pub fn with(mut self, kind: u16, bytes: impl AsRef<[u8]>) -> Event {
+    pub(crate) fn with(mut self, kind: u16, bytes: impl AsRef<[u8]>) -> Event {
         self.buffers.push((kind, bytes.as_ref().to_vec(), 0, true));
         self
     }
 
-    pub fn piece(mut self, kind: u16, bytes: &[u8], offset: u64, complete: bool) -> Event {
+    pub(crate) fn piece(mut self, kind: u16, bytes: &[u8], offset: u64, complete: bool) -> Event {
         self.buffers.push((kind, bytes.to_vec(), offset, complete));
         self
     }
 
-    pub fn number(self, kind: u16, n: u64) -> Event {
+    pub(crate) fn number(self, kind: u16, n: u64) -> Event {
         self.with(kind, n.to_le_bytes())
     }
 
-    pub fn change(mut self, change: impl FnOnce(&mut Facts)) -> Event {
+    pub(crate) fn change(mut self, change: impl FnOnce(&mut Facts)) -> Event {
         change(&mut self.facts);
         self
     }
 }
 
 /// A packet with this payload.
-pub fn packet(way: Way, payload: &[u8]) -> Event {
+pub(crate) fn packet(way: Way, payload: &[u8]) -> Event {
     let size = payload.len() as u64;
     Event::new(Occasion::Packet, way)
         .change(|f| f.numbers = vec![(Field::Ttl, 64), (Field::PayloadSize, size)])
@@ -90,17 +90,17 @@ pub fn packet(way: Way, payload: &[u8]) -> Event {
 }
 
 /// The first piece of a stream.
-pub fn stream(way: Way, bytes: &[u8]) -> Event {
+pub(crate) fn stream(way: Way, bytes: &[u8]) -> Event {
     Event::new(Occasion::Stream, way).piece(2, bytes, 0, false)
 }
 
 /// A transaction of an application; buffers by kind.
-pub fn transaction(application: u16, way: Way) -> Event {
+pub(crate) fn transaction(application: u16, way: Way) -> Event {
     Event::new(Occasion::Transaction, way).change(|f| f.application = application)
 }
 
 impl Street {
-    pub fn new(rules: &str) -> Street {
+    pub(crate) fn new(rules: &str) -> Street {
         let rules = Reading::new(&Vars::default()).texts(&[("case.rules", rules.as_bytes())]);
         assert!(rules.refused.is_empty(), "{}", rules.refused[0]);
         let app_event = |name: &str| portcullis_decode::event_named(name);
@@ -110,7 +110,7 @@ impl Street {
         Street::of(set)
     }
 
-    pub fn of(set: Vec<u8>) -> Street {
+    pub(crate) fn of(set: Vec<u8>) -> Street {
         let mut regexes = matcher::Regexes::new(matcher::RegexLimits::default());
         let mut relative = Vec::new();
         let form = RuleSet::open(&set).expect("whole");
@@ -133,34 +133,34 @@ impl Street {
     }
 
     /// Makes an evaluator; anomalies have the numbers of their places in `names`.
-    pub fn evaluator(&mut self, names: &[&str]) -> Evaluator {
+    pub(crate) fn evaluator(&mut self, names: &[&str]) -> Evaluator {
         let number =
             |name: &str| names.iter().position(|n| *n == name).and_then(|n| u16::try_from(n).ok());
         Evaluator::open(self, number).expect("a compiled set")
     }
 
     /// What the rules say of an event.
-    pub fn judge(&mut self, evaluator: &mut Evaluator, event: &Event) -> Vec<Finding> {
+    pub(crate) fn judge(&mut self, evaluator: &mut Evaluator, event: &Event) -> Vec<Finding> {
         self.flow = event.facts.flow;
         self.now_ms = event.facts.at / 1_000_000;
         self.buffers = event.buffers.iter().map(|b| b.1.clone()).collect();
         let hits = self.hits(event);
-        let mut pieces: Vec<Piece<'_>> = (0u32..)
-            .zip(&event.buffers)
-            .map(|(i, (kind, bytes, offset, complete))| Piece {
-                kind: *kind,
-                index: 0,
-                handle: i,
-                place: i,
-                offset: *offset,
-                complete: *complete,
-                truncated: false,
-                bytes: Cow::Borrowed(bytes),
-            })
-            .collect();
+        let mut pieces: Vec<Piece<'_>> = pieces(event).collect();
         let mut out = Vec::new();
         evaluator.judge(self, &event.facts, &mut pieces, hits, &mut out);
         out
+    }
+
+    /// Judges events whose hits are whatever literals there may be, by a set that may be torn.
+    pub(crate) fn judge_hostile(&mut self, events: &[Event]) {
+        let Ok(mut evaluator) = Evaluator::open(self, |_| None) else { return };
+        for event in events {
+            self.flow = event.facts.flow;
+            self.buffers = event.buffers.iter().map(|b| b.1.clone()).collect();
+            let mut pieces: Vec<Piece<'_>> = pieces(event).collect();
+            let mut out = Vec::new();
+            evaluator.judge(self, &event.facts, &mut pieces, 0..8, &mut out);
+        }
     }
 
     /// As the host's matcher: literals of the groups that fit, in the buffers of their kind.
@@ -209,6 +209,19 @@ impl Street {
             matcher::Answer::GaveUp => Found::Unknown,
         }
     }
+}
+
+fn pieces(event: &Event) -> impl Iterator<Item = Piece<'_>> {
+    (0u32..).zip(&event.buffers).map(|(i, (kind, bytes, offset, complete))| Piece {
+        kind: *kind,
+        index: 0,
+        handle: i,
+        place: i,
+        offset: *offset,
+        complete: *complete,
+        truncated: false,
+        bytes: Cow::Borrowed(bytes),
+    })
 }
 
 impl World for Street {
