@@ -118,8 +118,8 @@ fn urilen(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
     let mut parts = value.text.splitn(2, |&b| b == b',').map(<[u8]>::trim_ascii);
     let test = comparison(parts.next().unwrap_or_default(), 65_535)?;
     let kind = match parts.next() {
-        None | Some(b"raw") => kind::HTTP_URI_RAW,
-        Some(b"norm") => kind::HTTP_URI,
+        None | Some(b"norm") => kind::HTTP_URI,
+        Some(b"raw") => kind::HTTP_URI_RAW,
         Some(other) => {
             let reason = format!("`{}` is neither norm nor raw", shown(other));
             return Err(invalid(reason, "write urilen:NUMBER,norm or urilen:NUMBER,raw"));
@@ -379,7 +379,7 @@ mod tests {
         let Condition::Number { kind: found, test } = one("dns.rrtype:!TXT;") else { panic!() };
         assert_eq!((found, test.low), (kind::DNS_RRTYPE, 16));
         let rule = tried("urilen:<70; http.uri; bsize:>3; content:\"abc\";");
-        assert_eq!(rule.map(|r| r.buffers.len()), Ok(2));
+        assert_eq!(rule.map(|r| r.buffers.len()), Ok(1));
         let rule = tried_with("alert tls any any -> any any", "tls.fingerprint:!\"AA:bb\";");
         assert!(rule.is_ok_and(|r| r.buffers[0].kind == kind::TLS_CERT_FINGERPRINT));
     }
