@@ -12,9 +12,10 @@ use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
 use portcullis_detect::HostLimits;
 use portcullis_enforce::{Book, WorkerTable};
-use portcullis_flow::{FlowTable, HashKey, ProvenSources};
+use portcullis_control::rules::Rules;
+use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Lane, LaneCounters, LaneParts, REPLAY_LANES, Replay, ReplayParts, Snapshot,
+    Lane, LaneCounters, LaneParts, REPLAY_LANES, Replay, ReplayParts, Snapshot, Reading,
 };
 use portcullis_types::{DropReason, SegmentId};
 use portcullis_verdict::{Breaker, Judge};
@@ -128,7 +129,9 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
         spares: 1,
         seed: [1, 2],
     };
-    let plugins = PluginSet::load(&PluginFiles::Directory(directory), &config.plugins, setup)?;
+    let rules = Rules::load(&config.rules)?;
+    let files = PluginFiles::Directory(directory);
+    let plugins = PluginSet::load(&files, &config.plugins, rules.as_ref(), setup)?;
     let loaded = Loaded { config, warnings, source };
     let (wall, now) = wall_now();
     let built =
@@ -197,6 +200,15 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
     let shards = (0..config.plugins.host_shards.max(1))
         .map(|_| setting.plugins.host_shard(limits.clone()))
         .collect::<Result<Vec<_>, _>>()?;
+    let prefilter = match setting.plugins.reads() {
+        true => Some(setting.plugins.prefilter()?),
+        false => None,
+    };
+    let reading = || {
+        let prefilter = Arc::clone(prefilter.as_ref()?);
+        let config = street::reading_config(&sized, &flow_config, REPLAY_LANES, Placement::Watching);
+        Some(Box::new(Reading::new(config, prefilter)))
+    };
     let lane = || -> Result<Lane> {
         Ok(Lane::new(LaneParts {
             segment: setting.segment,
@@ -207,6 +219,7 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
             judge: Judge::new(Arc::clone(&breaker)),
             proven: Arc::clone(&proven),
             snapshot: Arc::clone(&setting.snapshot),
+            reading: reading(),
             counters: Arc::new(LaneCounters::default()),
         }))
     };

@@ -19,14 +19,15 @@ use portcullis_control::gate::{
 };
 use portcullis_control::metrics::Figures;
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
+use portcullis_control::rules::Rules;
 use portcullis_control::snapshot::snapshot;
 use portcullis_detect::{FlowHost, HostLimits, Scope};
 use portcullis_enforce::WorkerTable;
 use portcullis_enforce::backend::xdp_map::XdpMap;
-use portcullis_flow::{FlowConfig, FlowTable, HashKey, ProvenSources, Size};
+use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size};
 use portcullis_pipeline::{
     LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, ShardParts, ShardRing, ShardWorker, Worker,
-    WorkerParts,
+    WorkerParts, Reading, ReadingConfig,
 };
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
@@ -112,7 +113,7 @@ impl Engine {
             .with_context(|| format!("opening {}", events.display()))?;
         let (words, heard) = bounded(WORDS_MAX);
         let lines = Lines { words, reports: writer.reports(), snapshot: Arc::clone(&policy) };
-        let common = Common::new(config.clone(), lines, workers);
+        let common = Common::new(config.clone(), lines, workers)?;
         let memory = memory(&common, &segments, shards, &plugins);
         promise(&config, &memory)?;
         let about = about(&config, &segments, &memory);
@@ -213,7 +214,11 @@ fn load_plugins(config: &Config, posts: usize) -> Result<PluginSet> {
     let word = |bytes: &[u8]| bytes.iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
     let setup = PluginSetup { posts, spares: 1, seed: [word(a), word(b)] };
     let files = PluginFiles::Directory(config.plugins.dir.clone());
-    let plugins = PluginSet::load(&files, &config.plugins, setup)?;
+    let rules = Rules::load(&config.rules)?;
+    if let Some(rules) = &rules {
+        info!("{} rules loaded, {} refused", rules.count, rules.refused);
+    }
+    let plugins = PluginSet::load(&files, &config.plugins, rules.as_ref(), setup)?;
     for loaded in plugins.plugins() {
         let manifest = loaded.plugin.manifest();
         info!("detector {} {}: {} rules", manifest.name, manifest.version, manifest.rules.len());
@@ -233,10 +238,10 @@ fn random() -> Result<[u8; 16]> {
 }
 
 impl Common {
-    fn new(config: Config, lines: Lines, workers: usize) -> Self {
-        let seed = random().unwrap_or(*b"portcullis-seeds");
+    fn new(config: Config, lines: Lines, workers: usize) -> Result<Self> {
+        let seed = random()?;
         let window = config.flow.proof_window;
-        Common {
+        Ok(Common {
             proven: Arc::new(ProvenSources::new(street::PROVEN_MAX, window, seed)),
             breaker: Arc::new(Breaker::new()),
             key: Arc::new(HashKey::from_seed(seed)),
@@ -247,7 +252,7 @@ impl Common {
             seed,
             workers,
             config,
-        }
+        })
     }
 
     fn flow_config(&self) -> FlowConfig {
@@ -282,8 +287,18 @@ impl Common {
             judge: Judge::new(Arc::clone(&self.breaker)),
             proven: Arc::clone(&self.proven),
             snapshot: self.lines.snapshot.load_full(),
+            reading: None,
             counters: Arc::clone(&post.counters),
         }
+    }
+
+    /// What each worker reads behind the headers, where any detector does.
+    fn reading(&self, plugins: &PluginSet) -> Option<ReadingConfig> {
+        let flows = self.flow_config();
+        let inline = Placement::Inline;
+        plugins
+            .reads()
+            .then(|| street::reading_config(&self.config, &flows, self.workers, inline))
     }
 }
 
@@ -355,6 +370,9 @@ impl Street {
             let detectors = plugins.flow_host(common.limits())?;
             let mut parts = common.lane(seats.segment, common.flow_config(), detectors, &post);
             parts.host_interests = seats.interests.clone();
+            if let Some(config) = common.reading(plugins) {
+                parts.reading = Some(Box::new(Reading::new(config, plugins.prefilter()?)));
+            }
             let worker = Worker::new(WorkerParts {
                 segment: seats.segment,
                 lane: portcullis_pipeline::Lane::new(parts),
@@ -441,6 +459,9 @@ fn memory(
     let (blocks, posts) = (common.config.blocks.max as usize, common.workers + shards);
     let mut terms: Vec<MemoryTerm> = segments.iter().flat_map(|s| s.memory.clone()).collect();
     terms.extend(times(common.workers, common.flow_config().memory_terms()));
+    if let Some(reading) = common.reading(plugins) {
+        terms.extend(times(common.workers, reading.memory_terms()));
+    }
     terms.extend(times(posts, WorkerTable::memory_terms(blocks, street::GRACES_MAX)));
     terms.push(common.proven.memory_term());
     let ring = portcullis_pipeline::RING_EVENTS * size_of::<portcullis_detect::HostEvent>();

@@ -1,8 +1,13 @@
 //! From a configuration to the parts of the street: sizes, seeds, and the sum of the memory.
 
+use std::sync::Arc;
+
 use portcullis_control::config::{Config, Midstream, WhenFull};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
-use portcullis_flow::{FlowConfig, FragmentLimits, Size, Timeouts};
+use portcullis_flow::{
+    FlowConfig, FragmentLimits, Placement, Size, StreamConfig, StreamPolicy, Timeouts,
+};
+use portcullis_pipeline::ReadingConfig;
 
 /// Graces that tables and book hold.
 pub(crate) const GRACES_MAX: usize = 4_096;
@@ -39,6 +44,40 @@ pub(crate) fn flow_config(config: &Config, lanes: usize, seed: [u8; 16]) -> Flow
         timeout_v6: flow.fragment_timeout_v6,
     };
     made
+}
+
+/// What one of `lanes` lanes reads behind the headers.
+pub(crate) fn reading_config(
+    config: &Config,
+    flows: &FlowConfig,
+    lanes: usize,
+    placement: Placement,
+) -> ReadingConfig {
+    let streams = &config.streams;
+    let share = |n: u64| n / lanes.max(1) as u64;
+    let capacity = flows.capacity();
+    let count = u32::try_from(share(u64::from(streams.max))).unwrap_or(u32::MAX);
+    let defaults = StreamConfig::default();
+    ReadingConfig {
+        flows: capacity,
+        streams: StreamConfig {
+            flows: capacity,
+            streams: count.clamp(64, capacity.max(64)),
+            bytes: share(streams.memory),
+            segments: u32::try_from(share(streams.memory) / 512)
+                .unwrap_or(u32::MAX)
+                .min(defaults.segments),
+            ..defaults
+        },
+        policy: StreamPolicy {
+            target: streams.target,
+            placement,
+            depth: streams.depth,
+            ..StreamPolicy::default()
+        },
+        limits: Arc::default(),
+        conversation_bytes: usize::try_from(share(streams.conversations)).unwrap_or(usize::MAX),
+    }
 }
 
 /// How the book is set up.

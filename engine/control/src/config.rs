@@ -10,6 +10,8 @@ mod diagnostics;
 mod engine;
 mod outputs;
 mod plugins;
+mod rules;
+mod streams;
 mod section;
 mod segment;
 #[cfg(test)]
@@ -25,6 +27,8 @@ pub use diagnostics::{Diagnostic, Diagnostics, Level, Source};
 pub use engine::Engine;
 pub use outputs::{ControlSocket, EventType, Events, InventorySource, Metrics};
 pub use plugins::{CAPABILITIES, Grant, OnFault, Plugins};
+pub use rules::Rules;
+pub use streams::Streams;
 pub use section::Word;
 pub use segment::{CaptureChoice, Mode, OnFailure, Ports, Segment, WaitMode, XdpMode};
 pub use traffic::{ChecksumPolicy, Flow, Midstream, Overlap, WhenFull, Wire};
@@ -61,6 +65,8 @@ pub struct Config {
     pub wire: Wire,
     /// `[flow]`
     pub flow: Flow,
+    /// `[streams]`
+    pub streams: Streams,
     /// `[attacks]`: the Network Attack Blocker.
     pub attacks: ClassSettings,
     /// `[activity]`: the Network Activity Scanner.
@@ -73,6 +79,8 @@ pub struct Config {
     pub exclusions: Vec<ExclusionRow>,
     /// `[plugins]`
     pub plugins: Plugins,
+    /// `[rules]`
+    pub rules: Rules,
     /// `[events]`
     pub events: Events,
     /// `[control]`
@@ -90,12 +98,14 @@ impl Default for Config {
             segments: Vec::new(),
             wire: Wire::default(),
             flow: Flow::default(),
+            streams: Streams::default(),
             attacks: ClassSettings::default(),
             activity: Activity::default(),
             ceiling: CeilingRow::shipped(),
             blocks: Blocks::default(),
             exclusions: Vec::new(),
             plugins: Plugins::default(),
+            rules: Rules::default(),
             events: Events::default(),
             control: ControlSocket::default(),
             metrics: Metrics::default(),
@@ -200,12 +210,14 @@ fn read(text: &str) -> (Config, Ledger) {
             segments: segment::read_all(&mut s),
             wire: Wire::read(s.table("wire")),
             flow: Flow::read(s.table("flow")),
+            streams: Streams::read(s.table("streams")),
             attacks: ClassSettings::read_attacks(s.table("attacks")),
             activity: Activity::read(s.table("activity")),
             ceiling: CeilingRow::read_all(&mut s),
             blocks: Blocks::read(s.table("blocks")),
             exclusions: ExclusionRow::read_all(&mut s),
             plugins: Plugins::read(s.table("plugins")),
+            rules: Rules::read(s.table("rules")),
             events: Events::read(s.table("events")),
             control: ControlSocket::read(s.table("control")),
             metrics: Metrics::read(s.table("metrics")),

@@ -12,4 +12,5 @@ pub mod journal;
 pub mod metrics;
 pub mod plugins;
 pub mod policy;
+pub mod rules;
 pub mod snapshot;

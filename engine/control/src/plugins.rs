@@ -16,13 +16,14 @@ pub(crate) mod tests;
 pub use error::PluginSetError;
 
 use crate::config;
+use crate::rules::{Bank, Rules, anomaly_names};
 use portcullis_detect::{
     FlowHost, Grants, HostLimits, HostShard, Instance, Interests, LoadLimits, Loader, PLUGINS_MAX,
-    Plugin, Scope,
+    Plugin, PluginData, Scope,
 };
-use portcullis_plugin_abi::CALLS;
+use portcullis_pipeline::Prefilter;
+use portcullis_plugin_abi::{CALLS, EventKind};
 use portcullis_types::PluginId;
-use portcullis_wire::Reject;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +63,7 @@ pub struct PluginSet {
     loader: Loader,
     plugins: Vec<LoadedPlugin>,
     names: Vec<Arc<str>>,
+    rules: Option<Rules>,
     spares: usize,
 }
 
@@ -80,6 +82,7 @@ impl PluginSet {
     pub fn load(
         files: &PluginFiles,
         config: &config::Plugins,
+        rules: Option<&Rules>,
         setup: PluginSetup,
     ) -> Result<PluginSet, PluginSetError> {
         let files = found(files)?;
@@ -87,7 +90,7 @@ impl PluginSet {
             .map_err(|error| PluginSetError::Runtime { error })?;
         let mut loaded: Vec<(Arc<Plugin>, PathBuf)> = Vec::new();
         for file in files {
-            let Some(plugin) = load_one(&loader, &file, config)? else { continue };
+            let Some(plugin) = load_one(&loader, &file, config, rules)? else { continue };
             let name = &plugin.manifest().name;
             if let Some((_, first)) = loaded.iter().find(|(p, _)| p.manifest().name == *name) {
                 let (name, first) = (name.to_string(), first.clone());
@@ -105,7 +108,7 @@ impl PluginSet {
             .map(|((plugin, file), id)| LoadedPlugin { id: PluginId(id), plugin, file })
             .collect();
         let names = plugins.iter().map(|p| p.plugin.manifest().name.clone()).collect();
-        Ok(PluginSet { loader, plugins, names, spares: setup.spares })
+        Ok(PluginSet { loader, plugins, names, rules: rules.cloned(), spares: setup.spares })
     }
 
     /// The detectors, by number.
@@ -157,6 +160,25 @@ impl PluginSet {
         Ok(shard)
     }
 
+    /// Whether any flow-scope detector reads behind the headers.
+    pub fn reads(&self) -> bool {
+        let deep = [EventKind::StreamData, EventKind::Transaction, EventKind::Hit];
+        self.of_scope(Scope::Flow).any(|loaded| {
+            let patterns = loaded.plugin.patterns();
+            let events = deep.iter().any(|kind| loaded.plugin.manifest().wants(*kind));
+            events || !patterns.literals.is_empty()
+        })
+    }
+
+    /// The matcher of all flow-scope detectors' literals.
+    pub fn prefilter(&self) -> Result<Arc<Prefilter>, PluginSetError> {
+        let sets: Vec<_> =
+            self.of_scope(Scope::Flow).map(|l| (l.id, l.plugin.patterns())).collect();
+        Prefilter::new(sets.iter().map(|(id, patterns)| (*id, &**patterns)))
+            .map(Arc::new)
+            .map_err(|error| PluginSetError::Patterns { why: error.to_string() })
+    }
+
     /// What the host-scope detectors want to see, for workers to send no more than that.
     pub fn host_interests(&self) -> Result<Interests, PluginSetError> {
         let mut shard = HostShard::new(HostLimits::default());
@@ -169,7 +191,7 @@ impl PluginSet {
     /// Loads a file to take the place of the detector of its name, or to join the others. The set
     /// is unchanged until [`PluginSet::take`].
     pub fn swap(&self, file: &Path, config: &config::Plugins) -> Result<Swap, PluginSetError> {
-        let plugin = load_one(&self.loader, file, config)?
+        let plugin = load_one(&self.loader, file, config, self.rules.as_ref())?
             .ok_or_else(|| PluginSetError::Disabled { file: file.to_owned() })?;
         let replaced = self.named(&plugin.manifest().name).cloned();
         if let Some(old) = &replaced
@@ -237,7 +259,7 @@ fn limits(config: &config::Plugins, plugins: usize, setup: PluginSetup) -> LoadL
     LoadLimits {
         memory_mib: d.memory_mib.max(most).max(mib(config.memory)),
         instances: u32::try_from(instances).unwrap_or(u32::MAX).max(16),
-        anomalies: Reject::ALL.iter().map(|r| r.name().to_owned()).collect(),
+        anomalies: anomaly_names(),
         seed: setup.seed,
         ..d
     }
@@ -266,6 +288,7 @@ fn load_one(
     loader: &Loader,
     file: &Path,
     config: &config::Plugins,
+    rules: Option<&Rules>,
 ) -> Result<Option<Arc<Plugin>>, PluginSetError> {
     let wasm = std::fs::read(file)
         .map_err(|error| PluginSetError::File { file: file.to_owned(), error })?;
@@ -273,14 +296,27 @@ fn load_one(
     // Which grant holds is said by the name, and the name by the manifest: read it under a grant
     // that refuses nothing.
     let any = Grants { memory_mib: u32::MAX, ..Grants::standard() };
-    let name = match loader.manifest(&wasm, &any) {
-        Ok(manifest) => manifest.name,
+    let manifest = match loader.manifest(&wasm, &any) {
+        Ok(manifest) => manifest,
         // More memory than any grant gives: the same refusal follows with the right figures.
         Err(error) => return Err(refused(error)),
     };
-    let grant = config.grant(&name);
+    let grant = config.grant(&manifest.name);
     if !grant.enabled {
         return Ok(None);
     }
-    loader.load(&wasm, &grants(&grant)).map(Some).map_err(refused)
+    let data = match (&manifest.section, rules) {
+        (None, _) => PluginData::default(),
+        (Some(_), Some(rules)) => rules.data(),
+        (Some(section), None) => {
+            tracing::info!(detector = %manifest.name, %section, "not loaded: [rules] names no files");
+            return Ok(None);
+        }
+    };
+    let plugin = loader.load_with(&wasm, &grants(&grant), data).map_err(refused)?;
+    let patterns = plugin.patterns();
+    if !patterns.regexes.is_empty() {
+        plugin.give_regexes(Arc::new(Bank::new(&patterns)));
+    }
+    Ok(Some(plugin))
 }

@@ -55,30 +55,6 @@ impl Refusal {
     }
 }
 
-fn action(n: u8) -> Option<Action> {
-    const ALL: [Action; 4] =
-        [Action::Pass, Action::Report, Action::Terminate, Action::TerminateAndBlock];
-    ALL.get(usize::from(n)).copied()
-}
-
-fn class(n: u8) -> Option<Class> {
-    [Class::Attack, Class::Suspicious].get(usize::from(n)).copied()
-}
-
-fn reach(n: u8) -> Option<Reach> {
-    [Reach::Packet, Reach::Transaction, Reach::Flow, Reach::Offender].get(usize::from(n)).copied()
-}
-
-fn confidence(n: u8) -> Option<Confidence> {
-    [Confidence::Low, Confidence::Medium, Confidence::High].get(usize::from(n)).copied()
-}
-
-fn severity(n: u8) -> Option<Severity> {
-    const ALL: [Severity; 5] =
-        [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
-    ALL.get(usize::from(n)).copied()
-}
-
 /// A small field: the manifest's word, or the guest's where it means something.
 fn field<T: Copy>(n: u8, manifest: T, known: impl Fn(u8) -> Option<T>) -> Result<T, Refusal> {
     if n == AS_MANIFEST { Ok(manifest) } else { known(n).ok_or(Refusal::Number) }
@@ -119,11 +95,11 @@ pub(crate) fn finding(
         return Err(Refusal::Rule);
     }
     let ceiling = meta.action.min(manifest.max_action);
-    let action = field(v.action, meta.action, action)?.min(ceiling);
+    let action = field(v.action, meta.action, Action::from_number)?.min(ceiling);
     if action == Action::Pass && !plugin.grants().pass {
         return Err(Refusal::Pass);
     }
-    let class = field(v.class, meta.class, class)?;
+    let class = field(v.class, meta.class, Class::from_number)?;
     if !manifest.classes.contains(&class) {
         return Err(Refusal::Class);
     }
@@ -132,10 +108,10 @@ pub(crate) fn finding(
         plugin: known.plugin,
         rule: meta.clone(),
         class,
-        confidence: field(v.confidence, meta.confidence, confidence)?.min(meta.confidence),
-        severity: field(v.severity, meta.severity, severity)?.min(meta.severity),
+        confidence: field(v.confidence, meta.confidence, Confidence::from_number)?.min(meta.confidence),
+        severity: field(v.severity, meta.severity, Severity::from_number)?.min(meta.severity),
         action: action.min(plugin.grants().max_action),
-        reach: field(v.reach, rule.reach, reach)?,
+        reach: field(v.reach, rule.reach, Reach::from_number)?,
         proof: proof(&facts, offender),
         offender,
         target,

@@ -9,6 +9,7 @@ use crate::burst::{Fate, InHand};
 use crate::counters::LaneCounters;
 use crate::decide::Ending;
 use crate::outlet::Outlet;
+use crate::reading::{Reading, Teller};
 use crate::snapshot::{OnFault, Snapshot};
 use crate::telling::Seen;
 use portcullis_detect::{Fault, FlowHost, Interests};
@@ -45,6 +46,8 @@ pub struct LaneParts {
     pub proven: Arc<ProvenSources>,
     /// Policy.
     pub snapshot: Arc<Snapshot>,
+    /// Streams, decoders and the matcher; `None` where no detector reads behind the headers.
+    pub reading: Option<Box<Reading>>,
     /// What is counted.
     pub counters: Arc<LaneCounters>,
 }
@@ -210,16 +213,53 @@ impl Lane {
             counters.decided.add(1);
             return;
         }
-        // Speed 4: nothing has changed and nobody asked for plain packets of this kind.
+        // Speed 4: nothing has changed and nobody asked for plain packets of this kind. Where
+        // flows are read, plain packets are offered by the reader.
         let interests = self.parts.detectors.interests();
         if seen.changes.is_empty()
             && packet.rejects.is_empty()
-            && interests.wanting(EventKind::Packet, packet.protocol, flow.server_port()) == 0
+            && (self.parts.reading.is_some()
+                || interests.wanting(EventKind::Packet, packet.protocol, flow.server_port()) == 0)
         {
             counters.known.add(1);
+        } else {
+            self.tell(held, packet, bytes, seen, outlet);
+        }
+        if self.parts.reading.is_some() && held.fate == Fate::Forward {
+            self.read_flow(held, packet, bytes, seen, outlet);
+        }
+    }
+
+    /// Reads behind the headers: streams, protocols, payloads.
+    fn read_flow(
+        &mut self,
+        held: &mut InHand,
+        packet: &Packet,
+        bytes: &[u8],
+        seen: Seen,
+        outlet: &mut impl Outlet,
+    ) {
+        let LaneParts { flows, detectors, reading, counters, .. } = &mut self.parts;
+        let (Some(reading), Some(flow)) = (reading, flows.flow(seen.id)) else { return };
+        if flow.do_not_scan() || packet.fragment.is_some() {
             return;
         }
-        self.tell(held, packet, bytes, seen, outlet);
+        let teller = Teller {
+            id: seen.id,
+            flow,
+            direction: seen.direction,
+            at: held.at,
+            number: held.number,
+            frame: Some(held.index),
+            packet: Some(packet),
+            wire_len: held.wire_len,
+            detectors,
+            counters,
+            outlet,
+        };
+        if let Some(reason) = reading.packet(packet, bytes, teller) {
+            held.fate = Fate::Drop(reason);
+        }
     }
 
     /// Runs the flow-scope detectors on what the burst has gathered, once.

@@ -21,6 +21,7 @@ mod live;
 mod orders;
 mod outlet;
 mod owner;
+mod reading;
 pub mod replay;
 mod report;
 mod shards;
@@ -39,7 +40,11 @@ pub use orders::{Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, Str
 pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
-pub use report::{Alert, Anomaly, Conversation, Drop, FlowEnded, Outcome, Report};
+pub use reading::{Prefilter, Reading, ReadingConfig, ReadingFigures, ScanCounters};
+pub use report::{
+    Alert, Anomaly, Conversation, Drop, FlowEnded, Oddity, OddityLayer, Outcome, Report,
+    Transaction,
+};
 pub use shards::{RING_EVENTS, ShardParts, ShardRing, ShardWorker};
 pub use snapshot::{Inside, OnFault, Snapshot};
 pub use worker::{Ended, Worker, WorkerParts};

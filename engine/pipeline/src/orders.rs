@@ -5,6 +5,7 @@
 //! Words up that find no room wait in the worker and are counted, never lost.
 
 use crate::counters::LaneCounters;
+use crate::reading::{Prefilter, ReadingFigures};
 use crate::report::Report;
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -24,8 +25,9 @@ pub const ORDERS_MAX: usize = 8_192;
 pub enum StreetOrder {
     /// A change of the block table.
     Table(TableOrder),
-    /// A plugin's first version or its next, warmed.
-    Install(PluginId, Box<Instance>),
+    /// A plugin's first version or its next, warmed, with the patterns of all plugins where its
+    /// own have changed them.
+    Install(PluginId, Box<Instance>, Option<Arc<Prefilter>>),
     /// A warmed spare.
     Spare(PluginId, Box<Instance>),
     /// A spare could not be warmed.
@@ -102,6 +104,8 @@ pub struct PostFigures {
     pub plugins: Vec<(PluginId, SeatCounters)>,
     /// The plugins' own metrics.
     pub metrics: Vec<(PluginId, String, i64)>,
+    /// What was read behind the headers; `None` where nothing is.
+    pub reading: Option<ReadingFigures>,
     /// Blocks in this post's table.
     pub blocks: usize,
     /// Processor time of the thread, nanoseconds.

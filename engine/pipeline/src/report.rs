@@ -25,6 +25,47 @@ pub enum Report {
     Drop(Box<Drop>),
     /// A flow that has ended.
     Flow(Box<FlowEnded>),
+    /// Something odd in a stream or in what is spoken over it.
+    Oddity(Box<Oddity>),
+    /// A transaction or a file that a decoder has read to its end.
+    Transaction(Box<Transaction>),
+}
+
+/// Where an oddity was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OddityLayer {
+    /// In what is spoken.
+    Application,
+    /// In the stream.
+    Stream,
+}
+
+/// Something odd behind the headers.
+#[derive(Clone, Debug)]
+pub struct Oddity {
+    /// When.
+    pub at: Tick,
+    /// The frame's number in the capture; 0 live.
+    pub frame_number: u64,
+    /// Client to server.
+    pub conversation: Conversation,
+    /// Where it was found.
+    pub layer: OddityLayer,
+    /// Its name, Suricata's: `http.request_header_invalid`, `stream.reassembly_overlap_…`.
+    pub event: &'static str,
+}
+
+/// What a decoder has read.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// When it was complete.
+    pub at: Tick,
+    /// The frame's number in the capture; 0 live.
+    pub frame_number: u64,
+    /// Client to server.
+    pub conversation: Conversation,
+    /// The record.
+    pub record: portcullis_decode::Record,
 }
 
 /// Who spoke to whom, where: the direction is the reported packet's.

@@ -187,7 +187,7 @@ impl<C: Clock> ShardWorker<C> {
         while let Some(order) = self.post.orders.pop() {
             match order {
                 StreetOrder::Table(order) => drop(self.lane.parts.blocks.apply(&order)),
-                StreetOrder::Install(id, instance) => drop(self.shard.install(id, *instance)),
+                StreetOrder::Install(id, instance, _) => drop(self.shard.install(id, *instance)),
                 StreetOrder::Spare(id, instance) => drop(self.shard.install_spare(id, *instance)),
                 StreetOrder::InitFailed(id) => self.shard.init_failed(id),
                 StreetOrder::HostInterests(_) => {}

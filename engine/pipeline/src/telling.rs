@@ -6,8 +6,9 @@ use crate::counters::LaneCounters;
 use crate::events;
 use crate::lane::{EXPIRED_PER_BURST, Lane, LaneParts};
 use crate::outlet::Outlet;
+use crate::reading::{Reading, Teller};
 use crate::report::{Anomaly, Conversation, FlowEnded, Report};
-use portcullis_detect::{HostEvent, Interests, Offer, Shown};
+use portcullis_detect::{FlowHost, HostEvent, Interests, Offer, Shown};
 use portcullis_flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, TcpState};
 use portcullis_plugin_abi::{EventKind, FlowRec};
 use portcullis_types::{DropReason, FlowFacts, FrameIndex, Tick};
@@ -41,7 +42,9 @@ impl Lane {
         let mut offer = Offering { lane: &mut self.parts, held, record, facts, bytes, outlet };
         offer.changes(packet, seen);
         offer.anomalies(packet, seen);
-        offer.packet(packet, seen.direction);
+        if offer.lane.reading.is_none() {
+            offer.packet(packet, seen.direction);
+        }
     }
 
     /// Packets that have no flow: fragments before their first one, and the like.
@@ -197,8 +200,10 @@ impl Lane {
 
     /// Ends flows whose time is up, a bounded number.
     pub fn expire(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, .. } = &mut self.parts;
-        let mut ended = |_: FlowId, flow: &Flow, reason: EndReason| {
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
+            &mut self.parts;
+        let mut ended = |id: FlowId, flow: &Flow, reason: EndReason| {
+            conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);
         };
         flows.expire(now, EXPIRED_PER_BURST, &mut ended);
@@ -209,16 +214,20 @@ impl Lane {
     /// Tells of flows that ended because others needed their room.
     #[cold]
     pub(crate) fn tell_ended(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, .. } = &mut self.parts;
-        flows.take_ended(&mut |_: FlowId, flow: &Flow, reason: EndReason| {
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
+            &mut self.parts;
+        flows.take_ended(&mut |id: FlowId, flow: &Flow, reason: EndReason| {
+            conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);
         });
     }
 
     /// Ends every flow: the input is over.
     pub fn drain(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, .. } = &mut self.parts;
-        let mut ended = |_: FlowId, flow: &Flow, reason: EndReason| {
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
+            &mut self.parts;
+        let mut ended = |id: FlowId, flow: &Flow, reason: EndReason| {
+            conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);
         };
         flows.drain(&mut ended);
@@ -306,6 +315,30 @@ impl<O: Outlet> Offering<'_, O> {
             self.outlet.host_event(held.index, &told);
         }
     }
+}
+
+/// What was still being read of a flow that is over.
+fn conclude(
+    reading: &mut Option<Box<Reading>>,
+    detectors: &mut FlowHost,
+    (id, flow, at): (FlowId, &Flow, Tick),
+    counters: &LaneCounters,
+    outlet: &mut impl Outlet,
+) {
+    let Some(reading) = reading else { return };
+    reading.end(Teller {
+        id,
+        flow,
+        direction: Direction::ToServer,
+        at,
+        number: 0,
+        frame: None,
+        packet: None,
+        wire_len: 0,
+        detectors,
+        counters,
+        outlet,
+    });
 }
 
 fn tell_end(

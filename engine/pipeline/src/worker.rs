@@ -161,8 +161,11 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
             match order {
                 StreetOrder::Table(order) => drop(parts.blocks.apply(&order)),
                 // A plugin that cannot be seated was refused before it was warmed.
-                StreetOrder::Install(id, instance) => {
+                StreetOrder::Install(id, instance, prefilter) => {
                     drop(parts.detectors.install(id, *instance));
+                    if let (Some(reading), Some(prefilter)) = (&mut parts.reading, prefilter) {
+                        reading.install(prefilter);
+                    }
                 }
                 StreetOrder::Spare(id, instance) => {
                     drop(parts.detectors.install_spare(id, *instance));
@@ -289,6 +292,7 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
             source: self.source.statistics(),
             plugins: parts.detectors.counters().map(|(id, c)| (id, *c)).collect(),
             metrics: Vec::new(),
+            reading: parts.reading.as_ref().map(|reading| reading.figures()),
             blocks: parts.blocks.len(),
             cpu_ns: crate::live::thread_cpu_ns(),
         };

@@ -280,3 +280,26 @@ pub struct Finding {
     /// Why.
     pub evidence: Evidence,
 }
+
+/// Numbers in records, back into words; `None` for one that this version does not know.
+macro_rules! from_number {
+    ($($name:ident: $($variant:ident),+;)+) => {
+        $(impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [$name] = &[$($name::$variant),+];
+
+            /// From its number in records.
+            pub fn from_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| *known as u8 == number)
+            }
+        })+
+    };
+}
+
+from_number! {
+    Action: Pass, Report, Terminate, TerminateAndBlock;
+    Class: Attack, Suspicious;
+    Confidence: Low, Medium, High;
+    Reach: Packet, Transaction, Flow, Offender;
+    Severity: Info, Low, Medium, High, Critical;
+}

@@ -1,7 +1,7 @@
 //! `[events]`, `[control]`, `[metrics]` and `[inventory]`: how the engine talks to the world.
 
 use super::engine::absolute;
-use super::section::{Section, words};
+use super::section::{Section, Word, words};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,20 +11,36 @@ words! {
     EventType {
         /// A finding that counted.
         Alert = "alert",
-        /// A malformation, once per flow.
+        /// A malformation or something odd in a stream or in what is spoken, once per flow.
         Anomaly = "anomaly",
         /// A block was made.
         Block = "block",
+        /// A question or an answer of DNS.
+        Dns = "dns",
         /// A packet was dropped for a verdict.
         Drop = "drop",
         /// An exclusion was added or removed at run time.
         Exclusion = "exclusion",
+        /// A file in transfer.
+        Fileinfo = "fileinfo",
         /// A flow ended.
         Flow = "flow",
+        /// A command of FTP and its reply.
+        Ftp = "ftp",
+        /// A request of HTTP and its response.
+        Http = "http",
         /// A plugin was loaded, swapped, faulted, quarantined.
         Plugin = "plugin",
+        /// A command of SMB and its response.
+        Smb = "smb",
+        /// A mail.
+        Smtp = "smtp",
+        /// A connection of SSH.
+        Ssh = "ssh",
         /// Figures at an interval.
         Stats = "stats",
+        /// A session of TLS.
+        Tls = "tls",
         /// A block ended.
         Unblock = "unblock",
     }
@@ -50,10 +66,9 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        use EventType::{Alert, Anomaly, Block, Drop, Exclusion, Flow, Plugin, Stats, Unblock};
         Events {
             file: "eve.json".into(),
-            types: vec![Alert, Anomaly, Block, Drop, Exclusion, Flow, Plugin, Stats, Unblock],
+            types: EventType::WORDS.iter().map(|(_, event_type)| *event_type).collect(),
             stats_interval: Duration::from_secs(10),
             queue: 65_536,
             community_id: true,
@@ -80,7 +95,7 @@ impl Events {
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {
-    use super::section::{Word, nearest};
+    use super::section::nearest;
     let words = || EventType::WORDS.iter().map(|(word, _)| *word);
     if let Some((_, t)) = EventType::WORDS.iter().find(|(word, _)| *word == text) {
         return Ok(*t);

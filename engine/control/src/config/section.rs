@@ -7,6 +7,7 @@
 use super::diagnostics::{Level, Note};
 use super::units::{DURATION_REMEDY, SIZE_REMEDY, parse_duration, parse_size, write_duration};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -360,6 +361,21 @@ impl<'t, 'i> Section<'t, 'i> {
                     out.push((name.get_ref().to_string(), below));
                 }
                 _ => group.wrong_kind(name.get_ref(), value, &format!("a section: [{label}]")),
+            }
+        }
+        out
+    }
+
+    /// The texts of a table below this one whose names the operator chooses.
+    pub(crate) fn texts(&mut self, key: &'static str) -> BTreeMap<String, String> {
+        let group = self.table(key);
+        let mut out = BTreeMap::new();
+        for (name, value) in group.table.into_iter().flat_map(|t| t.iter()) {
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    out.insert(name.get_ref().to_string(), text.to_string());
+                }
+                _ => group.wrong_kind(name.get_ref(), value, "a text in quotes"),
             }
         }
         out

@@ -7,9 +7,10 @@ use portcullis_detect::Instance;
 use portcullis_enforce::TableOrder;
 use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_enforce::backend::{Enforcer, EnforcerCounters, Outcome};
-use portcullis_pipeline::{Post, PostBox, StreetOrder};
+use portcullis_pipeline::{Post, PostBox, Prefilter, StreetOrder};
 use portcullis_types::{BlockKey, PluginId, SegmentId};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 /// A place beside the workers' tables that outlives the engine, and so must be brought in step.
 pub trait KernelTable: Enforcer {
@@ -93,9 +94,15 @@ impl Carriers {
         }
     }
 
-    /// A warmed instance for one post.
-    pub(super) fn install(&mut self, post: Post, plugin: PluginId, with: Instance) {
-        self.give(post, StreetOrder::Install(plugin, Box::new(with)));
+    /// A warmed instance for one post, with the patterns that all plugins look for from then on.
+    pub(super) fn install(
+        &mut self,
+        post: Post,
+        plugin: PluginId,
+        with: Instance,
+        prefilter: Option<Arc<Prefilter>>,
+    ) {
+        self.give(post, StreetOrder::Install(plugin, Box::new(with), prefilter));
     }
 
     /// Tries again what waits; whether something still does.

@@ -7,16 +7,17 @@ use crate::api::model::{PluginDetail, PluginInfo, PluginList, PluginSwapped, Rul
 use crate::api::{Peer, Refusal, RefusalKind};
 use crate::plugins::{LoadedPlugin, PluginSetError, Swap};
 use portcullis_detect::{Instance, Interests, Scope};
-use portcullis_pipeline::{Post, StreetOrder};
+use portcullis_pipeline::{Post, Prefilter, StreetOrder};
 use portcullis_types::{Confidence, Severity};
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 /// A swap with everything made that may fail.
 struct Ready {
     swap: Swap,
     instances: Vec<(Post, Instance)>,
     interests: Option<Interests>,
+    prefilter: Option<Arc<Prefilter>>,
 }
 
 impl GateHandle {
@@ -53,8 +54,12 @@ impl GateHandle {
                 return Err(refused(error));
             }
         };
+        let prefilter = match scope {
+            Scope::Flow => Some(set.prefilter().map_err(refused)?),
+            Scope::Host => None,
+        };
         tracing::info!(by = %who, plugin = ?swap.next.plugin, "a detector is swapped");
-        let ready = Ready { swap, instances, interests };
+        let ready = Ready { swap, instances, interests, prefilter };
         self.ask(move |keeper| keeper.put_to_work(ready)).map_err(|_| ending())
     }
 }
@@ -74,7 +79,7 @@ impl Keeper {
         let loaded = self.config.load_full();
         self.publish(&loaded.config);
         for (post, instance) in ready.instances {
-            self.carriers.install(post, id, instance);
+            self.carriers.install(post, id, instance, ready.prefilter.clone());
         }
         if let Some(interests) = ready.interests {
             for worker in self.about.workers() {

@@ -7,6 +7,12 @@ use std::path::PathBuf;
 /// Why a set of detectors, or a swap, is refused. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginSetError {
+    /// The literals of all plugins together cannot be looked for.
+    #[error("the plugins' patterns: {why}; load fewer rules")]
+    Patterns {
+        /// Why.
+        why: String,
+    },
     /// The directory cannot be read.
     #[error(
         "the plugin directory {directory} cannot be read: {error}; make it, or set plugins.dir",

@@ -1,0 +1,55 @@
+//! `[rules]`: the rule files that the signatures detector reads, and what their variables mean.
+
+use super::engine::absolute;
+use super::section::Section;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// `[rules]`
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rules {
+    /// Rule files, and folders whose `*.rules` are all read, in the order of the names.
+    pub files: Vec<PathBuf>,
+    /// A set that `portcullis rules compile` made; it is taken instead of the files.
+    pub compiled: Option<PathBuf>,
+    /// A table of classes and ceilings before the shipped one.
+    pub policy: Option<PathBuf>,
+    /// A `classification.config` beside the built-in class types.
+    pub classification: Option<PathBuf>,
+    /// A `reference.config` beside the built-in reference systems.
+    pub reference: Option<PathBuf>,
+    /// A `threshold.config`.
+    pub thresholds: Option<PathBuf>,
+    /// Address variables over the shipped ones, without `$`.
+    pub addresses: BTreeMap<String, String>,
+    /// Port variables over the shipped ones, without `$`.
+    pub ports: BTreeMap<String, String>,
+}
+
+impl Rules {
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.compiled.is_none()
+    }
+
+    pub(super) fn read(mut s: Section<'_, '_>) -> Self {
+        let file = |s: &mut Section<'_, '_>, key| {
+            s.parsed(key, None, |t| match t {
+                "" => Ok(None),
+                t => absolute(t).map(Some),
+            })
+        };
+        let rules = Rules {
+            files: s.list("files", Vec::new(), absolute),
+            compiled: file(&mut s, "compiled"),
+            policy: file(&mut s, "policy"),
+            classification: file(&mut s, "classification"),
+            reference: file(&mut s, "reference"),
+            thresholds: file(&mut s, "thresholds"),
+            addresses: s.texts("addresses"),
+            ports: s.texts("ports"),
+        };
+        s.finish();
+        rules
+    }
+}

@@ -1,0 +1,276 @@
+//! Rules for detectors: read from text or from a compiled set, and handed to the plugin host.
+//!
+//! ```text
+//!   *.rules ─► rules-db ─► compiled set ─┬─► section `rules` of the detector
+//!   compiled file, mapped ──────────────┘├─► table of messages, classes and ceilings (the host's)
+//!                                        └─► literals and regexes (the matcher's)
+//! ```
+//!
+//! This file must never know what a keyword means.
+
+mod table;
+
+use crate::config;
+use portcullis_detect::{PluginData, RegexAnswer, RegexBank, Section};
+use portcullis_flow::StreamEvent;
+use portcullis_matcher::{Answer, Flags, RegexLimits, Regexes};
+use portcullis_rules_db::compile::{Compiled, Unmatchable, Vocabulary, compile};
+use portcullis_rules_db::policy::Policy;
+use portcullis_rules_db::{
+    CheckReport, Classifications, Reading, ReferenceSystems, RuleSet, ThresholdConfig, Vars,
+};
+use portcullis_wire::Reject;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use table::Table;
+
+/// The section by which a detector reads rules.
+pub const SECTION: &str = "rules";
+
+/// Why rules cannot be used at all. Single bad rules are no reason: they are left out and counted.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// A file cannot be read.
+    #[error("{}: {error}; name a readable file in [rules]", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A compiled set is none, or another version's.
+    #[error("{}: {why}; make it anew with `portcullis rules compile`", file.display())]
+    Compiled {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A table beside the rules is not understood.
+    #[error("{}: {why}", file.display())]
+    Table {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong, and what to write.
+        why: String,
+    },
+    /// More than 4 GiB.
+    #[error("the compiled rules would be longer than 4 GiB; load fewer files")]
+    TooLarge,
+}
+
+/// A compiled set in memory or mapped.
+enum Bytes {
+    Made(Vec<u8>),
+    Mapped(memmap2::Mmap),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Bytes::Made(bytes) => bytes,
+            Bytes::Mapped(map) => map,
+        }
+    }
+}
+
+/// Rules that are ready for detectors.
+#[derive(Clone)]
+pub struct Rules {
+    bytes: Arc<Bytes>,
+    /// How many.
+    pub count: u32,
+    /// Rules that were refused while reading text.
+    pub refused: usize,
+}
+
+/// What reading and compiling text gave.
+pub struct Made {
+    /// What was loaded and what was refused.
+    pub report: CheckReport,
+    /// Rules that load and can never match here.
+    pub unmatchable: Vec<Unmatchable>,
+    /// The compiled set.
+    pub bytes: Vec<u8>,
+}
+
+impl Rules {
+    /// What the configuration asks for; `None` where it asks for none.
+    pub fn load(config: &config::Rules) -> Result<Option<Rules>, RulesError> {
+        if let Some(file) = &config.compiled {
+            return Rules::open(file).map(Some);
+        }
+        if config.files.is_empty() {
+            return Ok(None);
+        }
+        let made = make(config)?;
+        let refused = made.report.refused.len();
+        Rules::of(Bytes::Made(made.bytes), Path::new(SECTION))
+            .map(|rules| Some(Rules { refused, ..rules }))
+    }
+
+    /// Maps a compiled file. The file must not be written to while it is mapped: replace it.
+    #[allow(unsafe_code, reason = "a file that shrinks under a mapping is the operator's doing")]
+    pub fn open(file: &Path) -> Result<Rules, RulesError> {
+        let fail = |error| RulesError::File { file: file.to_owned(), error };
+        let opened = std::fs::File::open(file).map_err(fail)?;
+        // SAFETY: the mapping is read only; every reader of it is total over any bytes.
+        let map = unsafe { memmap2::Mmap::map(&opened) }.map_err(fail)?;
+        Rules::of(Bytes::Mapped(map), file)
+    }
+
+    fn of(bytes: Bytes, file: &Path) -> Result<Rules, RulesError> {
+        let refused = |why| RulesError::Compiled { file: file.to_owned(), why };
+        let set = portcullis_rules_form::RuleSet::open(bytes.as_ref());
+        let count = set.map_err(|e| refused(format!("{e:?}")))?.len();
+        Ok(Rules { bytes: Arc::new(bytes), count, refused: 0 })
+    }
+
+    /// What a detector is given.
+    pub fn data(&self) -> PluginData {
+        let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = self.bytes.clone();
+        let table = Table { bytes: Arc::clone(&bytes) };
+        PluginData {
+            sections: vec![Section { name: SECTION.into(), bytes }],
+            rules: Some(Arc::new(table)),
+        }
+    }
+
+    /// The compiled bytes.
+    pub fn bytes(&self) -> &[u8] {
+        (*self.bytes).as_ref()
+    }
+}
+
+/// Reads and compiles what the configuration names as text.
+pub fn make(config: &config::Rules) -> Result<Made, RulesError> {
+    let (rules, policy) = read(config)?;
+    let Compiled { bytes, unmatchable, .. } =
+        compile(&rules, &vocabulary(), &policy).map_err(|_| RulesError::TooLarge)?;
+    Ok(Made { report: portcullis_rules_db::report(&rules), unmatchable, bytes })
+}
+
+/// Reads what the configuration names as text.
+pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
+    let vars = Vars::with(config.addresses.clone(), config.ports.clone());
+    let wrong = |file: &Path, why: String| RulesError::Table { file: file.to_owned(), why };
+    let text = |file: &Path| {
+        std::fs::read(file).map_err(|error| RulesError::File { file: file.to_owned(), error })
+    };
+    let mut policy = Policy::shipped();
+    if let Some(file) = &config.policy {
+        let rows = String::from_utf8_lossy(&text(file)?).into_owned();
+        policy = policy.over(Policy::read(&rows).map_err(|why| wrong(file, why))?);
+    }
+    let faults = |file: &Path, faults: Vec<portcullis_rules_db::LineFault>| match faults.first() {
+        Some(fault) => Err(wrong(file, format!("{fault:?}"))),
+        None => Ok(()),
+    };
+    let mut classes = Classifications::built_in();
+    if let Some(file) = &config.classification {
+        faults(file, classes.read(&text(file)?))?;
+    }
+    let mut references = ReferenceSystems::built_in();
+    if let Some(file) = &config.reference {
+        faults(file, references.read(&text(file)?))?;
+    }
+    let mut thresholds = ThresholdConfig::default();
+    if let Some(file) = &config.thresholds {
+        faults(file, thresholds.read(&text(file)?, &vars))?;
+    }
+    let regex = |pattern: &str, flags: &str| {
+        portcullis_matcher::compile_check(pattern, Flags::of_letters(flags))
+            .map_err(|e| e.to_string())
+    };
+    let reading = Reading::new(&vars)
+        .regex_check(&regex)
+        .classifications(classes)
+        .references(references)
+        .thresholds(thresholds);
+    Ok((reading.files(&found(&config.files)?), policy))
+}
+
+/// Files, and the `*.rules` of folders in the order of their names.
+pub fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, RulesError> {
+    let mut out = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            out.push(path.clone());
+            continue;
+        }
+        let fail = |error| RulesError::File { file: path.clone(), error };
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(fail)? {
+            let file = entry.map_err(fail)?.path();
+            if file.extension().is_some_and(|e| e == "rules") {
+                inside.push(file);
+            }
+        }
+        inside.sort();
+        out.append(&mut inside);
+    }
+    Ok(out)
+}
+
+/// The engine's names and numbers for what rules name.
+fn vocabulary() -> Vocabulary<'static> {
+    fn anomaly(name: &str) -> Vec<String> {
+        let bare = name.strip_prefix("stream.").unwrap_or(name);
+        if let Some(event) = StreamEvent::from_name(bare) {
+            return vec![event.suricata_event().to_owned()];
+        }
+        let bare = name.strip_prefix("decoder.").unwrap_or(name);
+        let named = |r: &&Reject| r.suricata_event().trim_start_matches("decoder.") == bare;
+        Reject::ALL.iter().filter(named).map(|r| r.name().to_owned()).collect()
+    }
+    Vocabulary { app_event: &portcullis_decode::event_named, anomaly: &anomaly }
+}
+
+/// The names of anomalies by their numbers: what `wire` finds, then what streams show.
+pub fn anomaly_names() -> Vec<String> {
+    let mut names: Vec<String> = Reject::ALL.iter().map(|r| r.name().to_owned()).collect();
+    names.resize(usize::from(StreamEvent::BASE), String::new());
+    let streams = (StreamEvent::BASE..).map_while(StreamEvent::from_number);
+    names.extend(streams.map(|event| event.suricata_event().to_owned()));
+    names
+}
+
+/// The regexes of one plugin.
+pub struct Bank {
+    regexes: Regexes,
+    /// By the plugin's number; `None` for one that does not compile.
+    ids: Vec<Option<u32>>,
+    steps: u64,
+}
+
+/// Bytes that one search may read.
+const REGEX_STEPS: u64 = 1 << 20;
+
+impl Bank {
+    /// Of a plugin's patterns; each is compiled when it is first asked for.
+    pub fn new(patterns: &portcullis_detect::Patterns) -> Bank {
+        let mut regexes = Regexes::new(RegexLimits::default());
+        let ids = patterns
+            .regexes
+            .iter()
+            .map(|r| regexes.add(&r.pattern, Flags::of_letters(&r.flags)).ok())
+            .collect();
+        Bank { regexes, ids, steps: REGEX_STEPS }
+    }
+}
+
+impl RegexBank for Bank {
+    fn find(&self, id: u32, haystack: &[u8], from: usize) -> RegexAnswer {
+        let Some(id) = self.ids.get(id as usize).copied().flatten() else {
+            return RegexAnswer::Unknown;
+        };
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        match self.regexes.find(id, haystack, from, self.steps) {
+            Answer::Found { start, end } => {
+                RegexAnswer::Found { start: number(start), end: number(end) }
+            }
+            Answer::No => RegexAnswer::No,
+            Answer::GaveUp => RegexAnswer::GaveUp,
+        }
+    }
+}

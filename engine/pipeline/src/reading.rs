@@ -1,0 +1,219 @@
+//! What a lane reads behind the headers: streams put together, protocols decoded, every new buffer
+//! scanned once for the literals of all plugins, and events for those that are concerned.
+//!
+//! ```text
+//! packet ─► payload ───────────────────────► scan ─► Packet event
+//!        └► stream  ─► window of the stream ─► scan ─► StreamData event
+//!                   └► conversation ─► buffers ─► scan ─► Transaction event, records
+//! ```
+//!
+//! A plugin that says `only_hits` sees an event only where one of its literals was found or its
+//! rules always want it; for all other packets nothing is built. This file must never know a
+//! protocol's syntax, nor what a literal is for.
+
+mod prefilter;
+mod readers;
+mod tell;
+mod window;
+
+pub use prefilter::{HITS_PER_EVENT, Place, Prefilter, ScanCounters};
+
+use crate::outlet::Outlet;
+use portcullis_decode::{Conversation, Limits, Output, Transport};
+use portcullis_detect::OfferedHit;
+use portcullis_flow::{
+    Direction, Flow, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
+    Streams,
+};
+use portcullis_plugin_abi::EventKind;
+use portcullis_types::{DropReason, MemoryTerm};
+use portcullis_wire::{Packet, protocol};
+use readers::{Readers, State};
+use std::sync::Arc;
+pub(crate) use tell::Teller;
+
+/// How much a lane may read at once, and how.
+#[derive(Clone, Debug)]
+pub struct ReadingConfig {
+    /// Capacity of the lane's flow table.
+    pub flows: u32,
+    /// Reassembly.
+    pub streams: StreamConfig,
+    /// What its hosts do.
+    pub policy: StreamPolicy,
+    /// Limits of each conversation.
+    pub limits: Arc<Limits>,
+    /// Bytes of all conversations and stream windows together.
+    pub conversation_bytes: usize,
+}
+
+impl ReadingConfig {
+    /// What a lane's reading takes at most.
+    pub fn memory_terms(&self) -> Vec<MemoryTerm> {
+        let term = |what: &str, bytes: u64| MemoryTerm { what: what.to_owned(), bytes };
+        let mut terms = self.streams.memory_terms();
+        terms.push(term("conversations and stream windows", self.conversation_bytes as u64));
+        terms.push(term("readers", u64::from(self.flows) * 8));
+        terms
+    }
+}
+
+/// What reading counts, for one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadingFigures {
+    /// Reassembly.
+    pub streams: StreamCounters,
+    /// Scanning.
+    pub scans: ScanCounters,
+    /// Events shown to plugins.
+    pub offered: u64,
+    /// Messages that decoders made.
+    pub messages: u64,
+    /// Records that decoders made.
+    pub records: u64,
+    /// Flows that were not decoded for want of memory.
+    pub undecoded: u64,
+    /// Bytes of all conversations now.
+    pub conversation_bytes: u64,
+}
+
+/// What one lane reads.
+pub struct Reading {
+    streams: Streams,
+    policy: StreamPolicy,
+    desk: Desk,
+}
+
+/// Everything that reading needs beside the streams, which tell it their bytes.
+pub(crate) struct Desk {
+    readers: Readers,
+    output: Output,
+    prefilter: Arc<Prefilter>,
+    hits: Vec<OfferedHit>,
+    limits: Arc<Limits>,
+    scans: ScanCounters,
+    offered: u64,
+    messages: u64,
+    records: u64,
+}
+
+impl Reading {
+    /// Allocates what it needs for its life, but for conversations, which are counted.
+    pub fn new(config: ReadingConfig, prefilter: Arc<Prefilter>) -> Self {
+        Reading {
+            streams: Streams::new(config.streams),
+            policy: config.policy,
+            desk: Desk {
+                readers: Readers::new(config.flows, config.conversation_bytes),
+                output: Output::default(),
+                prefilter,
+                hits: Vec::with_capacity(HITS_PER_EVENT),
+                limits: config.limits,
+                scans: ScanCounters::default(),
+                offered: 0,
+                messages: 0,
+                records: 0,
+            },
+        }
+    }
+
+    /// Other patterns, together with the plugin that they belong to.
+    pub fn install(&mut self, prefilter: Arc<Prefilter>) {
+        self.desk.prefilter = prefilter;
+    }
+
+    /// What was counted.
+    pub fn figures(&self) -> ReadingFigures {
+        ReadingFigures {
+            streams: self.streams.counters(),
+            scans: self.desk.scans,
+            offered: self.desk.offered,
+            messages: self.desk.messages,
+            records: self.desk.records,
+            undecoded: self.desk.readers.refused,
+            conversation_bytes: self.desk.readers.bytes() as u64,
+        }
+    }
+
+    /// Reads one packet of a flow; a reason where it must not go on.
+    pub(crate) fn packet<O: Outlet>(
+        &mut self,
+        packet: &Packet,
+        bytes: &[u8],
+        teller: Teller<'_, O>,
+    ) -> Option<DropReason> {
+        let (id, direction, at) = (teller.id, teller.direction, teller.at);
+        let flow_ref = (id.index, id.generation);
+        let begin = || conversation(teller.flow, &self.desk.limits);
+        let reader = self.desk.readers.reader(id, begin)?;
+        if reader.state == State::Quiet {
+            return None;
+        }
+        let side = portcullis_plugin_abi::Direction::from_number(direction as u8)?;
+        let host = &*teller.detectors;
+        let wanted = |kind| host.reads(flow_ref, side, kind);
+        let streams = wanted(EventKind::StreamData) || wanted(EventKind::Transaction);
+        let packets = wanted(EventKind::Packet);
+        if !streams && !packets {
+            return None;
+        }
+        let mut reading = teller.at_desk(&mut self.desk);
+        if packets {
+            reading.payload(packet, bytes);
+        }
+        match packet.protocol {
+            protocol::TCP if streams => {
+                let segment = Segment::of(packet, bytes);
+                let fate =
+                    self.streams.segment(id, direction, &segment, &self.policy, at, &mut reading);
+                if reading.is_quiet() {
+                    self.streams.forget(id);
+                }
+                match fate {
+                    SegmentFate::Forward => None,
+                    SegmentFate::Drop(reason) => Some(reason),
+                }
+            }
+            protocol::UDP if streams => {
+                reading.datagram(packet.payload(bytes));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The flow is over: what was still held is told, transactions are concluded.
+    pub(crate) fn end<O: Outlet>(&mut self, teller: Teller<'_, O>) {
+        let (id, flow) = (teller.id, teller.flow);
+        if self.desk.readers.known(id).is_none() {
+            return;
+        }
+        let mut reading = teller.at_desk(&mut self.desk);
+        if flow.terminated() || flow.protocol() != protocol::TCP {
+            self.streams.forget(id);
+        } else {
+            self.streams.end(id, &self.policy, &mut reading);
+        }
+        reading.conclude();
+        self.desk.readers.forget(id);
+    }
+
+    /// When the lane has been told its last.
+    pub(crate) fn prepare(&self) {
+        self.desk.prefilter.prepare_pressed();
+    }
+}
+
+fn conversation(flow: &Flow, limits: &Arc<Limits>) -> Conversation {
+    let transport =
+        if flow.protocol() == protocol::UDP { Transport::Udp } else { Transport::Tcp };
+    Conversation::new(transport, flow.server_port(), Arc::clone(limits))
+}
+
+/// The direction in the decoder's words.
+fn way(direction: Direction) -> portcullis_decode::Direction {
+    match direction {
+        Direction::ToServer => portcullis_decode::Direction::ToServer,
+        Direction::ToClient => portcullis_decode::Direction::ToClient,
+    }
+}

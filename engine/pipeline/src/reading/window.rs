@@ -1,0 +1,62 @@
+//! The last stretch of one direction of a stream: what raw content is looked for in, so that it is
+//! found across segments. It must never know what is looked for.
+
+/// Bytes of a stream that are kept before the newest ones: no literal of a rule is longer, and
+/// Suricata's inspection chunks are 2,560 bytes.
+pub(crate) const WINDOW_BYTES: usize = 4_096;
+
+/// What one direction said last.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    bytes: Vec<u8>,
+    /// Offset in the stream behind the last byte.
+    end: u64,
+}
+
+impl Window {
+    /// Adds the bytes at `offset`; what lay before a gap is forgotten. Says how many bytes of the
+    /// window are older than these.
+    pub(crate) fn push(&mut self, offset: u64, new: &[u8]) -> usize {
+        if offset != self.end {
+            self.bytes.clear();
+        }
+        let old = self.bytes.len();
+        self.bytes.drain(..old.saturating_sub(WINDOW_BYTES));
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(new);
+        self.end = offset + new.len() as u64;
+        from
+    }
+
+    /// The window.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Offset in the stream of its first byte.
+    pub(crate) fn offset(&self) -> u64 {
+        self.end - self.bytes.len() as u64
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_last_stretch_and_forgets_at_gaps() {
+        let mut window = Window::default();
+        assert_eq!((window.push(0, b"abc"), window.bytes()), (0, &b"abc"[..]));
+        assert_eq!((window.push(3, b"de"), window.bytes()), (3, &b"abcde"[..]));
+        assert_eq!((window.push(9, b"x"), window.bytes(), window.offset()), (0, &b"x"[..], 9));
+        let long = vec![b'y'; 3 * WINDOW_BYTES];
+        assert_eq!(window.push(10, &long), 1);
+        assert_eq!(window.push(10 + long.len() as u64, b"z"), WINDOW_BYTES);
+        assert_eq!(window.bytes().len(), WINDOW_BYTES + 1);
+    }
+}
