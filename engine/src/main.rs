@@ -4,6 +4,7 @@ mod ask;
 mod cli;
 mod ports;
 mod replay;
+mod rules;
 mod run;
 mod street;
 mod threads;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             return ended(run::run(&cli, arguments));
         }
         Verb::Check(arguments) => ask::check(&cli, arguments, &mut out),
+        Verb::Rules(verb) => rules::carry_out(&cli, verb, &mut out),
         Verb::Doctor(arguments) => ask::doctor(&cli, arguments, &mut out),
         Verb::Completion(arguments) => {
             Cli::print_completion(arguments, &mut out);
@@ -49,8 +51,10 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let plain = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        // JSON's errors hide the error beneath them.
+        plain.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
+    };
+    error.chain().filter_map(kind).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
 }

@@ -7,6 +7,7 @@
 mod exposition;
 mod families;
 mod latency;
+mod reading;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -19,7 +20,7 @@ use portcullis_detect::SeatCounters;
 use portcullis_enforce::BookCounters;
 use portcullis_enforce::backend::EnforcerCounters;
 use portcullis_flow::FlowCounters;
-use portcullis_pipeline::LaneCounters;
+use portcullis_pipeline::{LaneCounters, ReadingFigures};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +144,9 @@ pub struct Figures {
     pub uptime: Duration,
     /// Each worker.
     pub workers: Vec<WorkerFigures>,
+    /// What each worker reads behind the headers, in the order of `workers`; `None` for one that
+    /// reads nothing there.
+    pub reading: Vec<Option<ReadingFigures>>,
     /// Processor time of each thread of host-scope detectors.
     pub shards: Vec<Duration>,
     /// Each plugin.

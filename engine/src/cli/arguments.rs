@@ -21,6 +21,7 @@ Examples:
   portcullis replay morning.pcap noon.pcap.zst          two captures, one timeline
   portcullis replay --each --blocks blocks.json *.pcap  each on its own, all blocks in one file
   portcullis replay --workers 4 --eve eve.json big.pcapng.gz
+  portcullis replay --rules et.rules --var HOME_NET=10.0.0.0/8 --eve - morning.pcap
 
 The output is the same, byte for byte, whatever the number of workers. Without -c the shipped
 defaults hold. Without --protected nothing counts as inside, so every offender may be blocked.";
@@ -32,9 +33,17 @@ pub(crate) struct ReplayArgs {
     /// pcap or pcapng, also .gz and .zst; several are one timeline, in this order.
     #[arg(value_name = "PCAP", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) captures: Vec<PathBuf>,
-    /// A compiled rules database or a Suricata-language .rules file; may be repeated.
+    /// Suricata-language rules: a file, or a folder of *.rules; may be repeated. They take the
+    /// place of the configuration's.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) rules: Vec<PathBuf>,
+    /// A set that `rules compile` made, instead of texts: it loads at once.
+    #[arg(long, value_name = "SET", value_hint = ValueHint::FilePath, conflicts_with = "rules")]
+    pub(crate) rules_compiled: Option<PathBuf>,
+    /// What a name in the rules means, such as HOME_NET=10.0.0.0/8 or HTTP_PORTS=80,8080; may be
+    /// repeated.
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    pub(crate) vars: Vec<String>,
     /// Load the detectors of this directory instead of the configuration's.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) plugins: Option<PathBuf>,
@@ -128,6 +137,16 @@ Examples:
 pub(crate) struct CompletionArgs {
     /// For which shell.
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// `NAME=VALUE`, as a variable of the rules is set.
+pub(crate) fn variable(text: &str) -> Result<String, &'static str> {
+    const WANT: &str = "write NAME=VALUE, such as HOME_NET=10.0.0.0/8 or HTTP_PORTS=80";
+    let (name, value) = text.split_once('=').ok_or(WANT)?;
+    let name = name.strip_prefix('$').unwrap_or(name);
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_good = !name.is_empty() && name.bytes().all(fits) && !value.trim().is_empty();
+    if is_good { Ok(text.to_owned()) } else { Err(WANT) }
 }
 
 /// A place as people write it: `untagged` (or `0`), `10`, `10.20` with the outermost first.

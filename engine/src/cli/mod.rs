@@ -1,11 +1,12 @@
 //! The command line: what can be asked for, with which words, and how it is explained.
 //!
 //! Plain values only. `remote` carries out the verbs that speak to a running engine; `run`,
-//! `replay`, `check`, `explain` and `doctor` are the binary's.
+//! `replay`, `rules`, `check`, `explain` and `doctor` are the binary's.
 
 mod arguments;
 mod orders;
 pub(crate) mod remote;
+mod rules;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ pub(crate) use arguments::{
     CheckArgs, CompletionArgs, DoctorArgs, ExplainArgs, ReplayArgs, RunArgs, VlanArg,
 };
 pub(crate) use orders::{BlocksVerb, ExclusionsVerb, ModeArgs, PluginVerb};
+pub(crate) use rules::{RulesCheck, RulesCompile, RulesInfo, RulesTexts, RulesVerb, SetSid};
+pub(crate) use table::{Table, printable};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use portcullis_control::config::CONFIG_FILE;
@@ -27,6 +30,7 @@ Examples:
   portcullis blocks list --vlan 10           who is blocked in VLAN 10, why, and until when
   portcullis blocks remove 192.0.2.7 --grace 30m
   portcullis explain --source 192.0.2.7 --vlan 10
+  portcullis rules check et.rules            what of it loads, and why the rest does not
 
 Exit codes: 0 done, 1 failed, 2 wrong use.
 Signals: SIGHUP reads the configuration again and reopens logs, SIGUSR2 reloads rules and plugins,
@@ -81,6 +85,9 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// Read the configuration and all that it names, and list every mistake.
     Check(CheckArgs),
+    /// Read rules in Suricata's language: check them, compile them, look into a compiled set.
+    #[command(subcommand)]
+    Rules(RulesVerb),
     /// Say which exclusion, class and action decide about an address, and why.
     Explain(ExplainArgs),
     /// Show and change the blocked list of the running engine.

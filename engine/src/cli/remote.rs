@@ -40,6 +40,7 @@ pub(crate) fn carry_out(cli: &Cli, out: &mut impl Write) -> Option<Result<()>> {
         Verb::Run(_)
         | Verb::Replay(_)
         | Verb::Check(_)
+        | Verb::Rules(_)
         | Verb::Explain(_)
         | Verb::Doctor(_)
         | Verb::Completion(_) => return None,

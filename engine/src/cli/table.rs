@@ -24,9 +24,13 @@ impl Table {
     }
 }
 
+/// Text that may come from a stranger, without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}
+
 fn safe(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(CELL_MAX).map(|c| if c.is_control() { '·' } else { c }).collect();
+    let mut out: String = printable(text).chars().take(CELL_MAX).collect();
     if text.chars().count() > CELL_MAX {
         out.push('…');
     }

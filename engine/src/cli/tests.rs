@@ -23,6 +23,15 @@ fn every_verb_of_the_product_is_understood() {
         "replay a.pcap",
         "replay -c x.toml --rules r.rules --rules s.db --plugins d --eve e --blocks b --workers 4 \
          --each -o json a.pcap b.pcap",
+        "replay a.pcap --rules r.rules --var HOME_NET=10.0.0.0/8 --var HTTP_PORTS=80,81",
+        "replay a.pcap --rules-compiled s.prs",
+        "rules check a.rules b.rules --var HOME_NET=any -o json --strict",
+        "rules check a.rules --keywords",
+        "rules compile a.rules -O out.prs --unmatchable",
+        "rules policy",
+        "rules info out.prs",
+        "rules info out.prs 2010935",
+        "rules info out.prs 1:2010935",
         "check",
         "check -c x.toml -o json",
         "explain --source 192.0.2.1",
@@ -67,6 +76,11 @@ fn wrong_words_are_refused_with_a_remedy() {
         ("blocks extend 192.0.2.1 --by 1m --to 2m", "cannot be used with"),
         ("explain --source x", "invalid"),
         ("replay", "PCAP"),
+        ("replay a --rules r --rules-compiled s", "cannot be used with"),
+        ("replay a --var HOME_NET", "write NAME=VALUE"),
+        ("rules check", "FILE"),
+        ("rules compile a.rules", "--out"),
+        ("rules info a.prs x", "write a sid"),
         ("blcks", "blocks"),
     ] {
         let e = parse(line).unwrap_err();

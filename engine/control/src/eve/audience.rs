@@ -20,8 +20,10 @@ pub struct ReplayCounts {
     pub alerts: u64,
     /// How often each rule alerted.
     pub alerts_by_rule: BTreeMap<RuleId, u64>,
-    /// Malformations, once per flow and kind.
+    /// Malformations and oddities, once per flow and kind.
     pub anomalies: u64,
+    /// Transactions and files that decoders have read to their end.
+    pub transactions: u64,
     /// Drops told.
     pub drops: u64,
     /// Flows ended.
@@ -49,7 +51,8 @@ impl ReplayCounts {
                 self.alerts += 1;
                 *self.alerts_by_rule.entry(alert.rule.id).or_default() += 1;
             }
-            Report::Anomaly(_) => self.anomalies += 1,
+            Report::Anomaly(_) | Report::Oddity(_) => self.anomalies += 1,
+            Report::Transaction(_) => self.transactions += 1,
             Report::Drop(_) => self.drops += 1,
             Report::Flow(_) => self.flows += 1,
         }
@@ -160,8 +163,10 @@ impl Audience for ReplayAudience<'_> {
     fn report(&mut self, report: Report) {
         self.counts.report(&report);
         if self.events.is_some() {
-            self.scribe.report(&report, &mut self.line);
-            self.write();
+            for number in 0..Scribe::lines(&report) {
+                self.scribe.report_line(&report, number, &mut self.line);
+                self.write();
+            }
         }
     }
 

@@ -17,11 +17,11 @@ pub struct SegmentLabel {
 
 /// Which types of events are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct EventTypes(u16);
+pub struct EventTypes(u32);
 
 impl EventTypes {
     /// All of them.
-    pub const ALL: EventTypes = EventTypes(u16::MAX);
+    pub const ALL: EventTypes = EventTypes(u32::MAX);
 
     /// These, and `block` and `unblock`, which are always written.
     pub fn of(types: &[EventType]) -> Self {

@@ -85,9 +85,41 @@ impl<'l> Object<'l> {
         self
     }
 
+    /// Bytes from the wire, as [`Wire`] shows them.
+    pub fn wire(&mut self, key: &str, bytes: &[u8]) -> &mut Self {
+        self.shown(key, Wire(bytes))
+    }
+
+    /// Bytes from the wire, where there are some.
+    pub fn wire_if(&mut self, key: &str, bytes: Option<&[u8]>) -> &mut Self {
+        if let Some(bytes) = bytes {
+            self.wire(key, bytes);
+        }
+        self
+    }
+
+    /// A list of bytes from the wire; nothing where there are none.
+    pub fn wires(&mut self, key: &str, values: &[Vec<u8>]) -> &mut Self {
+        if !values.is_empty() {
+            let mut list = self.list(key);
+            for value in values {
+                list.shown(Wire(value));
+            }
+        }
+        self
+    }
+
     /// A whole number.
     pub fn number(&mut self, key: &str, value: impl Into<u64>) -> &mut Self {
         let _ = write!(self.key(key), "{}", value.into());
+        self
+    }
+
+    /// A whole number, where there is one.
+    pub fn number_if(&mut self, key: &str, value: Option<impl Into<u64>>) -> &mut Self {
+        if let Some(value) = value {
+            self.number(key, value);
+        }
         self
     }
 
@@ -204,6 +236,33 @@ impl Drop for List<'_> {
     }
 }
 
+/// Bytes from the wire as text: what is UTF-8 as it is, anything else byte by byte, ASCII as it is
+/// and the rest as `\xNN`. So Suricata writes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Wire<'b>(pub &'b [u8]);
+
+impl fmt::Display for Wire<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Ok(text) = std::str::from_utf8(self.0) {
+            return f.write_str(text);
+        }
+        self.0.iter().try_for_each(|byte| match byte.is_ascii() {
+            true => f.write_char(char::from(*byte)),
+            false => write!(f, "\\x{byte:02x}"),
+        })
+    }
+}
+
+/// Bytes as hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex<'b>(pub &'b [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 fn quoted(out: &mut String, text: &str) {
     out.push('"');
     escaped(out, text);
@@ -267,6 +326,14 @@ mod tests {
         assert_eq!(serde_json::from_str::<Value>(line.as_str()).unwrap(), expected);
     }
 
+    #[test]
+    fn what_is_no_text_is_told_byte_by_byte() {
+        let mut line = Line::new();
+        line.object().wire("a", "grün".as_bytes()).wire("b", b"a\xff\"\x00");
+        let expected = json!({"a": "grün", "b": "a\\xff\"\u{0}"});
+        assert_eq!(serde_json::from_str::<Value>(line.as_str()).unwrap(), expected);
+    }
+
     proptest! {
         #[test]
         fn any_text_comes_back(text in any::<String>()) {
@@ -275,6 +342,18 @@ mod tests {
             prop_assert!(!line.as_str().contains('\n'));
             let value: Value = serde_json::from_str(line.as_str()).unwrap();
             prop_assert_eq!(value, json!({"k": &text, "s": &text}));
+        }
+
+        #[test]
+        fn any_bytes_make_a_line(bytes in any::<Vec<u8>>()) {
+            let mut line = Line::new();
+            line.object().wire("k", &bytes).wires("l", &[bytes.clone()]).shown("h", Hex(&bytes));
+            prop_assert!(!line.as_str().contains('\n'));
+            let value: Value = serde_json::from_str(line.as_str()).unwrap();
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                prop_assert_eq!(&value["k"], text);
+            }
+            prop_assert_eq!(&value["l"][0], &value["k"]);
         }
     }
 }

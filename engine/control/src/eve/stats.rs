@@ -5,6 +5,7 @@ use super::scribe::Scribe;
 use crate::config::EventType;
 use crate::metrics::Figures;
 use portcullis_capture::PortStatistics;
+use portcullis_flow::StreamCounters;
 use portcullis_types::{DropReason, Tick};
 use portcullis_wire::Reject;
 
@@ -22,6 +23,7 @@ impl Scribe {
         flow.number("ended", figures.sum(|l| l.flows_ended.read()));
         flow.number("evicted", figures.sum(|l| l.flows_evicted.read()));
         drop(flow);
+        tcp(&mut stats, figures);
         let mut detect = stats.object("detect");
         detect.number("alert", figures.sum(|l| l.findings.read()));
         detect.number("alerts_lost", figures.sum(|l| l.findings_lost.read()));
@@ -41,6 +43,18 @@ impl Scribe {
         let lost = figures.events.lost + figures.sum(|l| l.reports_lost.read());
         ours.number("events_lost", lost);
     }
+}
+
+/// Reassembly, in Suricata's words; nothing where no lane reads behind the headers.
+fn tcp(stats: &mut Object<'_>, figures: &Figures) {
+    let Some(sessions) = figures.read_sum(|r| r.streams.started) else { return };
+    let sum = |of: fn(&StreamCounters) -> u64| figures.read_sum(|r| of(&r.streams)).unwrap_or(0);
+    let mut tcp = stats.object("tcp");
+    tcp.number("sessions", sessions).number("active_sessions", sum(|s| s.live));
+    tcp.number("midstream_pickups", sum(|s| s.midstream));
+    tcp.number("segment_memcap_drop", sum(|s| s.full));
+    tcp.number("reassembly_gap", sum(|s| s.gaps));
+    tcp.number("overlap_diff_data", sum(|s| s.conflicts));
 }
 
 fn capture(capture: &mut Object<'_>, figures: &Figures) {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that fails here has said why")]
 
+mod records;
 pub(super) mod samples;
 mod schema;
 
@@ -65,6 +66,37 @@ fn an_alert_says_everything() {
         json!({"reason": "unproven_source", "message": "block withheld: unproven source"});
     assert_eq!(e["portcullis"]["withheld"], withheld);
     assert_eq!(e["portcullis"]["evidence"], json!({"text": "12 \"ports\"", "bytes": "00ff"}));
+}
+
+#[test]
+fn an_alert_tells_what_its_rule_says() {
+    let mut alert = samples::alert();
+    let rule = Arc::make_mut(&mut alert.rule);
+    rule.classtype = "web-application-attack".into();
+    rule.priority = 3;
+    let entries = [
+        ("created_at", "2020_01_01"),
+        ("affected_product", "Any"),
+        ("created_at", "2020_01_01"),
+        ("affected_product", "Web \"x\""),
+        ("signature_severity", "Minor"),
+        ("proof", "mine"),
+    ];
+    rule.metadata = entries.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+    let e = told(&Sample::Report(samples::report(alert.clone())));
+    assert!(schema::complaints(&e).is_empty());
+    assert_eq!(e["alert"]["category"], "Web Application Attack");
+    assert_eq!(e["alert"]["severity"], 3);
+    let metadata = &e["alert"]["metadata"];
+    assert_eq!(metadata["created_at"], json!(["2020_01_01"]));
+    assert_eq!(metadata["affected_product"], json!(["Any", "Web \"x\""]));
+    assert_eq!(metadata["signature_severity"], json!(["Minor"]));
+    assert_eq!(metadata["confidence"], json!(["Medium"]));
+    assert_eq!(metadata["proof"], json!(["unproven"]));
+    assert_eq!(e["alert"]["references"], json!(["CVE-1999-0016"]));
+    Arc::make_mut(&mut alert.rule).classtype = "of-our-own".into();
+    let e = told(&Sample::Report(samples::report(alert)));
+    assert_eq!(e["alert"]["category"], "of-our-own");
 }
 
 #[test]

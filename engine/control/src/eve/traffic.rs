@@ -1,27 +1,42 @@
-//! Events about traffic: `alert`, `anomaly`, `drop`, `flow`.
+//! Events about traffic: `alert`, `anomaly`, `drop`, `flow`. What decoders have read is told in
+//! `records`.
 
 use super::context::Context;
-use super::json::{Line, Object};
-use super::scribe::{
-    Scribe, action_name, class_name, confidence_name, priority, signature_severity,
-};
+use super::json::{Hex, Line, Object};
+use super::rule::{category, metadata, severity};
+use super::scribe::{Scribe, action_name, class_name};
 use crate::config::EventType;
 use portcullis_flow::EndReason;
-use portcullis_pipeline::{Alert, Anomaly, Drop, FlowEnded, Report};
+use portcullis_pipeline::{Alert, Anomaly, Drop, FlowEnded, Oddity, OddityLayer, Report};
 use portcullis_types::{Action, Mac, Party};
 use std::fmt::{self, Display};
 
 /// Where Suricata says that a packet came from; detectors beyond one flow have none.
-const FROM_THE_WIRE: &str = "wire/pcap";
+pub(super) const FROM_THE_WIRE: &str = "wire/pcap";
 
 impl Scribe {
-    /// One report; the line is left empty where its type is switched off.
+    /// How many lines a report makes: one, but for requests of DNS with several questions.
+    pub fn lines(report: &Report) -> usize {
+        match report {
+            Report::Transaction(transaction) => super::records::lines(&transaction.record),
+            _ => 1,
+        }
+    }
+
+    /// The first line of a report; it is left empty where its type is switched off.
     pub fn report(&mut self, report: &Report, line: &mut Line) {
+        self.report_line(report, 0, line);
+    }
+
+    /// One of the [`Scribe::lines`] of a report, from 0.
+    pub fn report_line(&mut self, report: &Report, number: usize, line: &mut Line) {
         match report {
             Report::Alert(alert) => self.alert(alert, line),
             Report::Anomaly(anomaly) => self.anomaly(anomaly, line),
             Report::Drop(drop) => self.drop_event(drop, line),
             Report::Flow(flow) => self.flow(flow, line),
+            Report::Oddity(oddity) => self.oddity(oddity, line),
+            Report::Transaction(transaction) => self.transaction(transaction, number, line),
         }
     }
 
@@ -72,6 +87,27 @@ impl Scribe {
         ours.text("reject", a.reject.name()).truth("dropped", a.dropped);
     }
 
+    /// Suricata's `anomaly` behind the headers: of a stream, or of what is spoken over it.
+    fn oddity(&mut self, o: &Oddity, line: &mut Line) {
+        let Some(mut root) = self.begin(line, EventType::Anomaly, o.at) else { return };
+        frame(&mut root, o.frame_number);
+        self.conversation(&mut root, &o.conversation);
+        root.text("pkt_src", FROM_THE_WIRE);
+        ether(&mut root, o.conversation.macs);
+        let mut anomaly = root.object("anomaly");
+        match o.layer {
+            OddityLayer::Stream => {
+                anomaly.text("type", "stream");
+                let bare = o.event.strip_prefix("stream.").unwrap_or(o.event);
+                anomaly.shown("event", format_args!("stream.{bare}"));
+            }
+            OddityLayer::Application => application_event(&mut anomaly, o.event),
+        }
+        drop(anomaly);
+        let segment = self.context().segment(o.conversation.segment);
+        root.object("portcullis").text("segment", segment);
+    }
+
     fn drop_event(&mut self, d: &Drop, line: &mut Line) {
         let Some(mut root) = self.begin(line, EventType::Drop, d.at) else { return };
         frame(&mut root, d.frame_number);
@@ -116,7 +152,23 @@ impl Scribe {
     }
 }
 
-fn frame(root: &mut Object<'_>, number: u64) {
+/// `http.request_header_invalid` as Suricata has it: the protocol apart, and the name in capitals
+/// where its decoder is written in C.
+fn application_event(anomaly: &mut Object<'_>, event: &str) {
+    let (protocol, name) = match event.split_once('.') {
+        Some((protocol, name)) => (Some(protocol), name),
+        None => (None, event),
+    };
+    anomaly.text_if("app_proto", protocol).text("type", "applayer");
+    match protocol {
+        Some("dns" | "ssh" | "smb") => anomaly.text("event", name),
+        _ => anomaly.text("event", &name.to_ascii_uppercase()),
+    };
+    let layer = if protocol.is_some() { "proto_parser" } else { "proto_detect" };
+    anomaly.text("layer", layer);
+}
+
+pub(super) fn frame(root: &mut Object<'_>, number: u64) {
     if number != 0 {
         root.number("pcap_cnt", number);
     }
@@ -126,7 +178,7 @@ fn direction(root: &mut Object<'_>, to_server: bool) {
     root.text("direction", if to_server { "to_server" } else { "to_client" });
 }
 
-fn ether(root: &mut Object<'_>, macs: Option<(Mac, Mac)>) {
+pub(super) fn ether(root: &mut Object<'_>, macs: Option<(Mac, Mac)>) {
     if let Some((src, dst)) = macs {
         root.object("ether").shown("src_mac", src).shown("dest_mac", dst);
     }
@@ -137,30 +189,13 @@ fn alert_object(alert: &mut Object<'_>, a: &Alert, context: &Context) {
     let action = if ends_it(a) { "blocked" } else { "allowed" };
     alert.text("action", action).number("gid", rule.id.gid).number("signature_id", rule.id.sid);
     alert.number("rev", rule.id.rev).text("signature", &rule.message);
-    alert.text("category", &rule.category).number("severity", priority(rule.severity));
+    alert.text("category", category(rule)).number("severity", severity(rule));
     for (key, addr) in [("source", a.offender.addr()), ("target", a.target.addr())] {
         if let Some(addr) = addr {
             alert.object(key).shown("ip", addr);
         }
     }
-    let mut metadata = alert.object("metadata");
-    metadata.texts("mitre_technique_id", &rule.attack);
-    metadata.single("confidence", confidence_name(rule.confidence));
-    metadata.single("signature_severity", signature_severity(rule.severity));
-    metadata.single("class", class_name(rule.class)).single("detector", &a.detector);
-    metadata.single("proof", a.proof.name());
-    for (key, machine_key, who) in
-        [("offender", "offender_machine", a.offender), ("target", "target_machine", a.target)]
-    {
-        if who != Party::Nobody {
-            metadata.single(key, Named(who));
-        }
-        let place = &a.conversation;
-        if let Some(machine) = context.machine_of(place.segment, place.vlan, who) {
-            metadata.single(machine_key, machine);
-        }
-    }
-    drop(metadata);
+    metadata(&mut alert.object("metadata"), a, context);
     alert.texts("references", &rule.references);
 }
 
@@ -219,13 +254,5 @@ impl Display for Named {
             Party::Addr(addr) => addr.fmt(f),
             Party::Mac(mac) => mac.fmt(f),
         }
-    }
-}
-
-struct Hex<'b>(&'b [u8]);
-
-impl Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }

@@ -203,8 +203,10 @@ impl Desk {
         while self.sink.bytes_waiting() < BATCH_BYTES
             && let Ok(report) = self.reports.try_recv()
         {
-            self.scribe.report(&report, &mut self.line);
-            self.sink.push(&self.line);
+            for number in 0..Scribe::lines(&report) {
+                self.scribe.report_line(&report, number, &mut self.line);
+                self.sink.push(&self.line);
+            }
             taken += 1;
         }
         taken

@@ -9,17 +9,17 @@ use portcullis_pipeline::LaneCounters;
 use portcullis_types::{DropReason, PortSide};
 use portcullis_wire::Reject;
 
-type Labels = Vec<(&'static str, String)>;
+pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Scalar counters of a lane that come and go.
 const LANE_GAUGES: [&str; 1] = ["flows"];
 
 /// Families being gathered. A name's samples must stand together, so each is one call.
 #[derive(Default)]
-struct Gathering(Vec<Family>);
+pub(super) struct Gathering(Vec<Family>);
 
 impl Gathering {
-    fn add(
+    pub(super) fn add(
         &mut self,
         name: &str,
         help: &str,
@@ -58,7 +58,7 @@ impl Gathering {
 
 /// Prometheus' numbers are floats; beyond 2^53 the last digits go, as with every exporter.
 #[allow(clippy::cast_precision_loss, reason = "the format has no other numbers")]
-fn float(n: u64) -> f64 {
+pub(super) fn float(n: u64) -> f64 {
     n as f64
 }
 
@@ -74,6 +74,7 @@ impl Figures {
         self.ports(&mut to);
         self.kernel_program(&mut to);
         self.flow_tables(&mut to);
+        self.reading_families(&mut to);
         self.detectors(&mut to);
         self.blocked(&mut to);
         self.disks(&mut to);
@@ -356,7 +357,7 @@ impl Figures {
 }
 
 impl WorkerFigures {
-    fn labels(&self) -> Labels {
+    pub(super) fn labels(&self) -> Labels {
         vec![("segment", self.segment.to_string()), ("worker", self.worker.to_string())]
     }
 

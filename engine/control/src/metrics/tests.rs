@@ -38,6 +38,10 @@ pub(crate) fn figures() -> Figures {
     Figures {
         version: "0.1.0".into(),
         workers: vec![worker("d\"m\\z\n", 0), worker("lan", 1)],
+        reading: vec![
+            None,
+            Some(ReadingFigures { records: 5, conversation_bytes: 6, ..Default::default() }),
+        ],
         plugins: vec![plugin],
         kernel: vec![("a".into(), KernelCounters { dropped_blocked: 5, ..Default::default() })],
         enforcers: vec![("xdp", EnforcerCounters::default())],
@@ -117,6 +121,11 @@ fn the_text_comes_back() {
     assert_eq!(value("lane_rejects_total", &[first, ("worker", "0"), ("reject", "land")]), 1.0);
     let second = [("segment", "lan"), ("worker", "1"), ("port", "b")];
     assert_eq!(value("xdp_rx_dropped_total", &second), 3.0);
+    let lan = [("segment", "lan"), ("worker", "1")];
+    assert_eq!(value("reading_records_total", &lan), 5.0);
+    assert_eq!(value("reading_conversation_bytes", &lan), 6.0);
+    let of_reading = series.keys().filter(|(n, _)| n.starts_with("portcullis_reading_"));
+    assert_eq!(of_reading.count(), 28, "a worker that reads nothing has no such figures");
     assert_eq!(value("plugin_events_total", &[("plugin", "scan")]), 4.0);
     assert_eq!(value("plugin_metric", &[("plugin", "scan"), ("metric", "x")]), -4.0);
     assert_eq!(value("kernel_block_latency_seconds_bucket", &[("le", "0.00005")]), 1.0);

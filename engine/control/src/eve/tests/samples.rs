@@ -1,4 +1,4 @@
-//! One event of every type and kind.
+//! One event of every type and kind; those of decoders are in `records`.
 
 use crate::config::Events;
 use crate::eve::{Context, ExclusionChange, ExclusionStep, Line, Scribe, SegmentLabel};
@@ -54,11 +54,11 @@ pub(in crate::eve) fn context() -> Context {
     context
 }
 
-fn addr(text: &str) -> Addr {
+pub(super) fn addr(text: &str) -> Addr {
     text.parse().unwrap()
 }
 
-fn conversation() -> Conversation {
+pub(super) fn conversation() -> Conversation {
     Conversation {
         segment: SegmentId(0),
         vlan: VlanStack::from_vids(&[10, 20]).unwrap(),
@@ -255,6 +255,7 @@ pub(in crate::eve) fn everything() -> Vec<Sample> {
         by: "root".into(),
     });
     let mut all: Vec<Sample> = reports.into_iter().map(Sample::Report).collect();
+    all.extend(super::records::everything().into_iter().map(Sample::Report));
     all.extend(book.into_iter().map(Sample::Book));
     all.extend(plugin.into_iter().map(Sample::Plugin));
     all.extend(changes.into_iter().map(Sample::Exclusion));

@@ -6,7 +6,8 @@
 use serde_json::Value;
 
 /// `path type`, with `!` behind the type where the field must be there, given that its parent is.
-/// A type is `text`, `whole`, `number`, `truth`, `texts`, `wholes`, `object` or `moment`.
+/// A type is `text`, `whole`, `number`, `truth`, `texts`, `wholes`, `object`, `moment`, or `answers`
+/// for a list of DNS records.
 const SURICATA: &str = "
 timestamp moment!
 event_type text!
@@ -50,7 +51,10 @@ verdict object
 verdict.action text!
 verdict.reject texts
 verdict.reject_target text
+tx_id whole
+app_proto text
 anomaly object
+anomaly.app_proto text
 anomaly.type text!
 anomaly.event text!
 anomaly.layer text
@@ -70,8 +74,136 @@ flow.state text!
 flow.reason text!
 flow.alerted truth!
 flow.action text
+http object
+http.hostname text
+http.http_port whole
+http.url text
+http.http_user_agent text
+http.http_content_type text
+http.content_range object
+http.content_range.raw text!
+http.content_range.start whole
+http.content_range.end whole
+http.content_range.size whole
+http.http_refer text
+http.http_method text
+http.protocol text
+http.status whole
+http.redirect text
+http.length whole!
+fileinfo object
+fileinfo.filename text!
+fileinfo.magic text
+fileinfo.gaps truth!
+fileinfo.state text!
+fileinfo.md5 text
+fileinfo.sha1 text
+fileinfo.sha256 text
+fileinfo.stored truth!
+fileinfo.size whole!
+fileinfo.start whole
+fileinfo.end whole
+fileinfo.tx_id whole!
+dns object
+dns.version whole!
+dns.type text!
+dns.id whole!
+dns.flags text
+dns.qr truth
+dns.aa truth
+dns.tc truth
+dns.rd truth
+dns.ra truth
+dns.z truth
+dns.opcode whole!
+dns.rrname text
+dns.rrtype text
+dns.rcode text
+dns.tx_id whole
+dns.answers answers
+dns.authorities answers
+dns.grouped object
+dns.grouped.* any
+tls object
+tls.subject text
+tls.issuerdn text
+tls.serial text
+tls.fingerprint text
+tls.notbefore text
+tls.notafter text
+tls.subjectaltname texts
+tls.session_resumed truth
+tls.sni text
+tls.version text!
+tls.client object
+tls.client.subject text
+tls.client.issuerdn text
+tls.client.serial text
+tls.client.fingerprint text
+tls.client.notbefore text
+tls.client.notafter text
+tls.client.subjectaltname texts
+tls.ja3 object
+tls.ja3.hash text!
+tls.ja3.string text!
+tls.ja3s object
+tls.ja3s.hash text!
+tls.ja3s.string text!
+tls.ja4 text
+tls.client_alpns texts
+tls.server_alpns texts
+ssh object
+ssh.client object
+ssh.client.proto_version text!
+ssh.client.software_version text
+ssh.client.hassh object
+ssh.client.hassh.hash text!
+ssh.client.hassh.string text!
+ssh.server object
+ssh.server.proto_version text!
+ssh.server.software_version text
+ssh.server.hassh object
+ssh.server.hassh.hash text!
+ssh.server.hassh.string text!
+smtp object
+smtp.helo text
+smtp.mail_from text
+smtp.rcpt_to texts
+email object
+email.status text!
+email.from text
+email.to texts
+email.subject text
+email.attachment texts
+ftp object
+ftp.command text
+ftp.command_data text
+ftp.command_truncated truth
+ftp.completion_code texts
+ftp.reply texts
+ftp.dynamic_port whole
+ftp.mode text
+ftp.reply_received text!
+ftp.reply_truncated truth!
+smb object
+smb.id whole!
+smb.dialect text!
+smb.command text!
+smb.status text
+smb.status_code text
+smb.session_id whole!
+smb.tree_id whole!
+smb.filename text
+smb.share text
+smb.named_pipe text
+smb.ntlmssp object
+smb.ntlmssp.domain text!
+smb.ntlmssp.user text!
+smb.ntlmssp.host text!
 stats object
 stats.uptime whole!
+stats.tcp object
+stats.tcp.* whole
 stats.capture object!
 stats.capture.* any
 stats.decoder object!
@@ -186,6 +318,16 @@ fn fits(value: &Value, kind: &str) -> bool {
         "object" => value.is_object(),
         "texts" => all(Value::is_string),
         "wholes" => value == &Value::Array(vec![]) || all(Value::is_u64),
+        "answers" => all(|answer| {
+            let kinds = [("rrname", "text"), ("rrtype", "text"), ("ttl", "whole")];
+            let optional =
+                [("rdata", "text"), ("soa", "object"), ("srv", "object"), ("sshfp", "object")];
+            let known = |(name, kind): &(&str, &str)| {
+                answer.get(name).is_some_and(|value| fits(value, kind))
+            };
+            let own = optional.iter().filter(|row| known(row)).count();
+            kinds.iter().all(known) && answer.as_object().map_or(0, |o| o.len()) == 3 + own
+        }),
         "moment" => value.as_str().is_some_and(is_moment),
         _ => false,
     }
