@@ -1,7 +1,8 @@
 //! What a line needs beside the event itself: names, the wall clock, what is switched on.
 
-use crate::config::{EventType, Events};
+use crate::config::{self, EventType, Events};
 use crate::inventory::Inventory;
+use portcullis_rules_db::Classifications;
 use portcullis_types::{Addr, Party, PluginId, SegmentId, VlanStack};
 use portcullis_verdict::WallClock;
 use std::sync::Arc;
@@ -50,6 +51,8 @@ pub struct Context {
     pub plugins: Vec<Arc<str>>,
     /// Machines' names.
     pub inventory: Arc<Inventory>,
+    /// What class types mean: `alert.category`.
+    pub classes: Arc<Classifications>,
 }
 
 impl Context {
@@ -62,7 +65,17 @@ impl Context {
             segments,
             plugins,
             inventory: Arc::default(),
+            classes: Arc::new(Classifications::built_in()),
         }
+    }
+
+    /// With the words for class types of the file that `[rules] classification` names, over the
+    /// built-in ones. A file that cannot be read was complained of where the rules were.
+    pub fn with_classes(mut self, rules: &config::Rules) -> Self {
+        if let Some(bytes) = rules.classification.as_ref().and_then(|f| std::fs::read(f).ok()) {
+            Arc::make_mut(&mut self.classes).read(&bytes);
+        }
+        self
     }
 
     /// A segment's name; its number where it has none.

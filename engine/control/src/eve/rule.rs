@@ -6,25 +6,23 @@ use super::json::Object;
 use super::scribe::{class_name, confidence_name, priority, signature_severity};
 use super::traffic::Named;
 use portcullis_pipeline::Alert;
-use portcullis_rules_db::Classifications;
 use portcullis_types::{Party, RuleMeta};
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 /// Keys that are ours in every alert; a rule's own entries of these names are left out.
 const OURS: [&str; 7] =
     ["class", "detector", "offender", "offender_machine", "proof", "target", "target_machine"];
 
-/// The class types that come with Suricata.
-static CLASSES: LazyLock<Classifications> = LazyLock::new(Classifications::built_in);
-
-/// The words for the class type, as Suricata has them; the class type where it has none; what a
-/// detector that knows no class types says.
-pub(super) fn category(rule: &RuleMeta) -> &str {
+/// The words for the class type; the class type where it has none; what a detector that knows no
+/// class types says.
+pub(super) fn category<'a>(rule: &'a RuleMeta, context: &'a Context) -> &'a str {
     if rule.classtype.is_empty() {
         return &rule.category;
     }
-    CLASSES.named(&rule.classtype).map_or(rule.classtype.as_str(), |class| &class.description)
+    context
+        .classes
+        .named(&rule.classtype)
+        .map_or(rule.classtype.as_str(), |class| &class.description)
 }
 
 /// The rule's priority, 1 is the gravest; by its severity where it has none.

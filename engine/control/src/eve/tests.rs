@@ -85,7 +85,7 @@ fn an_alert_tells_what_its_rule_says() {
     rule.metadata = entries.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
     let e = told(&Sample::Report(samples::report(alert.clone())));
     assert!(schema::complaints(&e).is_empty());
-    assert_eq!(e["alert"]["category"], "Web Application Attack");
+    assert_eq!(e["alert"]["category"], "An attack on a web application");
     assert_eq!(e["alert"]["severity"], 3);
     let metadata = &e["alert"]["metadata"];
     assert_eq!(metadata["created_at"], json!(["2020_01_01"]));
@@ -94,6 +94,14 @@ fn an_alert_tells_what_its_rule_says() {
     assert_eq!(metadata["confidence"], json!(["Medium"]));
     assert_eq!(metadata["proof"], json!(["unproven"]));
     assert_eq!(e["alert"]["references"], json!(["CVE-1999-0016"]));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("classification.config");
+    std::fs::write(&file, "config classification: web-application-attack,Told so,1\n").unwrap();
+    let rules = crate::config::Rules { classification: Some(file), ..Default::default() };
+    let mut scribe = Scribe::new(Arc::new(context().with_classes(&rules)));
+    let mut line = Line::new();
+    scribe.report(&samples::report(alert.clone()), &mut line);
+    assert!(line.as_str().contains("\"category\":\"Told so\""), "{}", line.as_str());
     Arc::make_mut(&mut alert.rule).classtype = "of-our-own".into();
     let e = told(&Sample::Report(samples::report(alert)));
     assert_eq!(e["alert"]["category"], "of-our-own");

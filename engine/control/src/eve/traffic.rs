@@ -189,7 +189,7 @@ fn alert_object(alert: &mut Object<'_>, a: &Alert, context: &Context) {
     let action = if ends_it(a) { "blocked" } else { "allowed" };
     alert.text("action", action).number("gid", rule.id.gid).number("signature_id", rule.id.sid);
     alert.number("rev", rule.id.rev).text("signature", &rule.message);
-    alert.text("category", category(rule)).number("severity", severity(rule));
+    alert.text("category", category(rule, context)).number("severity", severity(rule));
     for (key, addr) in [("source", a.offender.addr()), ("target", a.target.addr())] {
         if let Some(addr) = addr {
             alert.object(key).shown("ip", addr);
