@@ -71,7 +71,7 @@ impl Settings {
         if !self.acts {
             text.push_str("ceiling = []\n");
         }
-        text.push_str("[wire]\n");
+        text.push_str("[activity]\nother = true\n[wire]\n");
         for layer in ["ipv4", "tcp", "udp", "icmp"] {
             // Writing to a string does not fail.
             let _ = writeln!(text, "checksum_{layer} = \"{checksum}\"");

@@ -33,7 +33,7 @@ pub(super) fn answers(options: &Options, files: &[&str]) -> Result<Pairs> {
 
 fn settings(options: &Options) -> String {
     let midstream = if options.midstream { "accept" } else { "strict" };
-    let mut text = "ceiling = []\n[wire]\n".to_owned();
+    let mut text = "ceiling = []\n[activity]\nother = true\n[wire]\n".to_owned();
     for layer in ["ipv4", "tcp", "udp", "icmp"] {
         text += &format!("checksum_{layer} = \"ignore\"\n");
     }
