@@ -3,23 +3,24 @@
 use crate::ask::wall_now;
 use crate::cli::{Cli, Output, ReplayArgs};
 use crate::street;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_capture::backend::pcap::{CaptureProgress, PcapSource};
 use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
 use portcullis_control::eve::{Context, EveFile, ReplayAudience, ReplayCounts, SegmentLabel};
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
-use portcullis_detect::HostLimits;
+use portcullis_detect::{HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
 use portcullis_control::rules::Rules;
 use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Lane, LaneCounters, LaneParts, REPLAY_LANES, Replay, ReplayParts, Snapshot, Reading,
+    Lane, LaneCounters, LaneParts, REPLAY_LANES, Replay, ReplayParts, Snapshot, Reading, ReadingFigures,
 };
 use portcullis_types::{DropReason, SegmentId};
 use portcullis_verdict::{Breaker, Judge};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,11 +63,6 @@ struct Sums {
 
 /// `replay PCAP...`
 pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) -> Result<()> {
-    if !arguments.rules.is_empty() {
-        bail!(
-            "--rules: this build has no rule language yet; leave it out, detectors are in --plugins"
-        );
-    }
     let began = Instant::now();
     let setting = setting(cli, arguments)?;
     let loading = began.elapsed();
@@ -129,6 +125,7 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
         spares: 1,
         seed: [1, 2],
     };
+    named_rules(arguments, &mut config);
     let rules = Rules::load(&config.rules)?;
     let files = PluginFiles::Directory(directory);
     let plugins = PluginSet::load(&files, &config.plugins, rules.as_ref(), setup)?;
@@ -148,6 +145,15 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
     })
 }
 
+/// Rules and variables named on the command line take the place of the configuration's.
+fn named_rules(arguments: &ReplayArgs, config: &mut Config) {
+    if !arguments.rules.is_empty() || arguments.rules_compiled.is_some() {
+        config.rules.files.clone_from(&arguments.rules);
+        config.rules.compiled.clone_from(&arguments.rules_compiled);
+    }
+    crate::rules::set_variables(&mut config.rules, &arguments.vars);
+}
+
 fn context(setting: &Setting) -> Context {
     let labels = setting
         .config
@@ -155,6 +161,7 @@ fn context(setting: &Setting) -> Context {
         .iter()
         .map(|s| SegmentLabel { name: Arc::from(s.name.as_str()), interface: None });
     Context::new(&setting.config.events, labels.collect(), setting.plugins.names().to_vec())
+        .with_classes(&setting.config.rules)
 }
 
 /// One timeline with fresh state, from its first frame to its last.
@@ -279,7 +286,63 @@ fn row(source: &PcapSource, replay: &Replay, paths: &[PathBuf]) -> Value {
         "dropped": dropped,
         "rejects": rejects,
         "flows": sum(&|c| c.flows_started.read()),
+        "detectors": detectors(replay),
+        "reading": readings(replay),
         "vlans": replay.vlans().filter(|v| v.depth() > 0).map(|v| v.to_vec()).collect::<Vec<_>>(),
+    })
+}
+
+/// What each flow-scope detector was shown and said, by its number.
+fn detectors(replay: &Replay) -> Value {
+    let mut sums: BTreeMap<u16, SeatCounters> = BTreeMap::new();
+    for (id, seat) in replay.seats() {
+        let sum = sums.entry(id.0).or_default();
+        sum.events += seat.events;
+        sum.fuel += seat.fuel;
+        sum.verdicts += seat.verdicts;
+        sum.lost += seat.lost + seat.buffers_cut + seat.hits_cut + seat.events_lost;
+        sum.unjudged += seat.unjudged;
+        for (sum, n) in sum.refused.iter_mut().zip(seat.refused) {
+            *sum += n;
+        }
+        for (sum, n) in sum.faults.iter_mut().zip(seat.faults) {
+            *sum += n;
+        }
+    }
+    let rows = sums.into_iter().map(|(id, seat)| {
+        json!({
+            "detector": id,
+            "events": seat.events,
+            "fuel": seat.fuel,
+            "verdicts": seat.verdicts,
+            "refused": seat.refused,
+            "faults": seat.faults,
+            "lost": seat.lost,
+            "unjudged": seat.unjudged,
+        })
+    });
+    Value::Array(rows.collect())
+}
+
+/// What was read behind the headers; `null` where nothing was.
+fn readings(replay: &Replay) -> Value {
+    let all: Vec<ReadingFigures> = replay.readings().collect();
+    let sum = |each: fn(&ReadingFigures) -> u64| all.iter().map(each).sum::<u64>();
+    if all.is_empty() {
+        return Value::Null;
+    }
+    json!({
+        "streams": sum(|r| r.streams.started),
+        "stream_bytes": sum(|r| r.streams.delivered),
+        "gap_bytes": sum(|r| r.streams.gap_bytes),
+        "messages": sum(|r| r.messages),
+        "records": sum(|r| r.records),
+        "undecoded": sum(|r| r.undecoded),
+        "scans": sum(|r| r.scans.scans),
+        "scanned_bytes": sum(|r| r.scans.bytes),
+        "hits": sum(|r| r.scans.hits),
+        "hits_lost": sum(|r| r.scans.hits_lost),
+        "offered": sum(|r| r.offered),
     })
 }
 

@@ -163,7 +163,7 @@ impl Policy {
                 Some(ClassWord::Attack) => Class::Attack,
                 Some(ClassWord::Suspicious) | None => Class::Suspicious,
             },
-            category: found.category.unwrap_or_else(|| "other".to_owned()),
+            category: found.category.unwrap_or_else(|| "unclassified".to_owned()),
             severity: severity(found.severity, rule.about.priority),
             confidence: match found.confidence {
                 Some(ConfidenceWord::Low) => Confidence::Low,

@@ -39,7 +39,7 @@ pub enum RulesError {
         error: std::io::Error,
     },
     /// A compiled set is none, or another version's.
-    #[error("{}: {why}; make it anew with `portcullis rules compile`", file.display())]
+    #[error("{}: {why}", file.display())]
     Compiled {
         /// Which.
         file: PathBuf,
@@ -122,7 +122,7 @@ impl Rules {
     fn of(bytes: Bytes, file: &Path) -> Result<Rules, RulesError> {
         let refused = |why| RulesError::Compiled { file: file.to_owned(), why };
         let set = portcullis_rules_form::RuleSet::open(bytes.as_ref());
-        let count = set.map_err(|e| refused(format!("{e:?}")))?.len();
+        let count = set.map_err(|e| refused(e.to_string()))?.len();
         Ok(Rules { bytes: Arc::new(bytes), count, refused: 0 })
     }
 
@@ -238,8 +238,9 @@ pub fn anomaly_names() -> Vec<String> {
 /// The regexes of one plugin.
 pub struct Bank {
     regexes: Regexes,
-    /// By the plugin's number; `None` for one that does not compile.
-    ids: Vec<Option<u32>>,
+    /// By the plugin's number, with whether what comes before the start is hidden (PCRE's `R` in
+    /// rules); `None` for one that does not compile.
+    ids: Vec<Option<(u32, bool)>>,
     steps: u64,
 }
 
@@ -253,7 +254,10 @@ impl Bank {
         let ids = patterns
             .regexes
             .iter()
-            .map(|r| regexes.add(&r.pattern, Flags::of_letters(&r.flags)).ok())
+            .map(|r| {
+                let id = regexes.add(&r.pattern, Flags::of_letters(&r.flags)).ok()?;
+                Some((id, r.flags.contains('R')))
+            })
             .collect();
         Bank { regexes, ids, steps: REGEX_STEPS }
     }
@@ -261,10 +265,12 @@ impl Bank {
 
 impl RegexBank for Bank {
     fn find(&self, id: u32, haystack: &[u8], from: usize) -> RegexAnswer {
-        let Some(id) = self.ids.get(id as usize).copied().flatten() else {
+        let Some((id, is_relative)) = self.ids.get(id as usize).copied().flatten() else {
             return RegexAnswer::Unknown;
         };
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (base, from) = if is_relative { (from, 0) } else { (0, from) };
+        let Some(haystack) = haystack.get(base..) else { return RegexAnswer::No };
+        let number = |n: usize| u32::try_from(base + n).unwrap_or(u32::MAX);
         match self.regexes.find(id, haystack, from, self.steps) {
             Answer::Found { start, end } => {
                 RegexAnswer::Found { start: number(start), end: number(end) }

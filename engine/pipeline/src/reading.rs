@@ -16,7 +16,8 @@ mod readers;
 mod tell;
 mod window;
 
-pub use prefilter::{HITS_PER_EVENT, Place, Prefilter, ScanCounters};
+pub(crate) use prefilter::{HITS_PER_EVENT, Place};
+pub use prefilter::{Prefilter, ScanCounters};
 
 use crate::outlet::Outlet;
 use portcullis_decode::{Conversation, Limits, Output, Transport};
@@ -196,11 +197,6 @@ impl Reading {
         }
         reading.conclude();
         self.desk.readers.forget(id);
-    }
-
-    /// When the lane has been told its last.
-    pub(crate) fn prepare(&self) {
-        self.desk.prefilter.prepare_pressed();
     }
 }
 

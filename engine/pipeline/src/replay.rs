@@ -16,7 +16,8 @@ use crate::counters::LaneCounters;
 use crate::lane::Lane;
 use crate::owner::{owner, read_headers};
 use portcullis_capture::{FrameSource, Received, RxFrame};
-use portcullis_detect::{HostEvent, HostShard};
+use crate::reading::ReadingFigures;
+use portcullis_detect::{HostEvent, HostShard, SeatCounters};
 use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
@@ -100,6 +101,16 @@ impl Replay {
     /// The lanes' counters.
     pub fn lanes(&self) -> impl Iterator<Item = &LaneCounters> {
         self.parts.lanes.iter().map(|lane| &*lane.parts.counters)
+    }
+
+    /// Each flow-scope plugin's figures in each lane.
+    pub fn seats(&self) -> impl Iterator<Item = (PluginId, SeatCounters)> {
+        self.parts.lanes.iter().flat_map(|l| l.parts.detectors.counters()).map(|(id, c)| (id, *c))
+    }
+
+    /// What each lane read behind the headers.
+    pub fn readings(&self) -> impl Iterator<Item = ReadingFigures> {
+        self.parts.lanes.iter().filter_map(|l| l.parts.reading.as_ref()).map(|r| r.figures())
     }
 
     /// The VLAN stacks seen.

@@ -37,6 +37,7 @@ pub fn context(
             config.segments.iter().map(label).collect(),
             plugins.to_vec(),
         )
+        .with_classes(&config.rules)
     }
 }
 

@@ -79,6 +79,7 @@ impl Keeper {
                         let name = segment.and_then(|s| s.ports.name(side)).unwrap_or_default();
                         Arc::from(name)
                     };
+                    figures.reading.push(read.reading);
                     figures.workers.push(WorkerFigures {
                         segment: segment.map_or_else(Arc::default, |s| s.name.as_str().into()),
                         worker,

@@ -140,7 +140,7 @@ fn gate(dir: &Arc<TempDir>, now: Moment, map: Map, more: &str) -> Lab {
     let config = &recovered.loaded.config;
     let setup = PluginSetup { posts: 3, spares: 1, seed: [1, 2] };
     let plugins =
-        PluginSet::load(&PluginFiles::Directory(plugin_dir), &config.plugins, setup).unwrap();
+        PluginSet::load(&PluginFiles::Directory(plugin_dir), &config.plugins, None, setup).unwrap();
     let first = snapshot(&recovered.built, config, 1, plugins.names());
     let snapshot = Arc::new(ArcSwap::from_pointee(first));
     let boxes: Vec<PostBox> =

@@ -60,7 +60,7 @@ pub(crate) fn directory(plugins: &[(&str, &str, &str, &str)]) -> TempDir {
 pub(crate) const SETUP: PluginSetup = PluginSetup { posts: 1, spares: 1, seed: [1, 2] };
 
 fn load(dir: &TempDir, config: &config::Plugins) -> Result<PluginSet, PluginSetError> {
-    PluginSet::load(&PluginFiles::Directory(dir.path().to_owned()), config, SETUP)
+    PluginSet::load(&PluginFiles::Directory(dir.path().to_owned()), config, None, SETUP)
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn refusals_name_the_file_and_the_remedy() {
     let small = load(&dir, &config).err().unwrap().to_string();
     assert!(small.contains("a.wasm") && small.contains("wants 4 MiB"), "{small}");
     let nowhere = PluginFiles::Directory(dir.path().join("nowhere"));
-    let missing = PluginSet::load(&nowhere, &config, SETUP).err().unwrap().to_string();
+    let missing = PluginSet::load(&nowhere, &config, None, SETUP).err().unwrap().to_string();
     assert!(missing.contains("plugins.dir"), "{missing}");
 }
 

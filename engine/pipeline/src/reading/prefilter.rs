@@ -11,7 +11,7 @@ use portcullis_types::PluginId;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Hits that one event carries at most; more are counted and dropped.
-pub const HITS_PER_EVENT: usize = 1_024;
+pub(crate) const HITS_PER_EVENT: usize = 1_024;
 
 /// A group of literals of one plugin.
 #[derive(Debug)]
@@ -33,15 +33,15 @@ pub struct Prefilter {
 
 /// Where a buffer was seen: what decides on the groups that cover it.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// 0 to the server, 1 to the client.
-    pub direction: u8,
+    pub(crate) direction: u8,
     /// IP protocol.
-    pub protocol: u8,
+    pub(crate) protocol: u8,
     /// The server's port.
-    pub server_port: u16,
+    pub(crate) server_port: u16,
     /// The client's port.
-    pub client_port: u16,
+    pub(crate) client_port: u16,
 }
 
 impl Place {
@@ -106,7 +106,7 @@ impl Prefilter {
 
     /// Whether anybody looks for anything in this kind of buffer going this way.
     #[inline]
-    pub fn reads(&self, kind: u16, direction: u8) -> bool {
+    pub(crate) fn reads(&self, kind: u16, direction: u8) -> bool {
         self.of_kind(kind, direction).is_some_and(|list| !list.is_empty())
     }
 
@@ -116,7 +116,7 @@ impl Prefilter {
 
     /// Scans a buffer whose first `from` bytes were scanned before; appends what ends behind them.
     /// `buffer` is its place in the event.
-    pub fn scan(
+    pub(crate) fn scan(
         &self,
         (kind, buffer): (u16, u16),
         place: Place,

@@ -123,7 +123,7 @@ fn a_swap_reaches_every_worker_under_its_name() {
     for post in [0, 1] {
         let mut versions = Vec::new();
         while let Some(order) = lab.boxes[post].orders.pop() {
-            if let StreetOrder::Install(id, instance) = order {
+            if let StreetOrder::Install(id, instance, _) = order {
                 versions.push((id, instance.plugin().manifest().version.to_string()));
             }
         }
