@@ -156,6 +156,7 @@ impl Street {
             judge: Judge::new(Arc::clone(breaker)),
             proven: Arc::clone(proven),
             snapshot: Arc::clone(&self.snapshot),
+            reading: None,
             counters: Arc::new(LaneCounters::default()),
         }))
     }

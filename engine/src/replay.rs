@@ -10,12 +10,13 @@ use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
 use portcullis_control::eve::{Context, EveFile, ReplayAudience, ReplayCounts, SegmentLabel};
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
+use portcullis_control::rules::Rules;
 use portcullis_detect::{HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
-use portcullis_control::rules::Rules;
 use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Lane, LaneCounters, LaneParts, REPLAY_LANES, Replay, ReplayParts, Snapshot, Reading, ReadingFigures,
+    Lane, LaneCounters, LaneParts, REPLAY_LANES, Reading, ReadingFigures, Replay, ReplayParts,
+    Snapshot,
 };
 use portcullis_types::{DropReason, SegmentId};
 use portcullis_verdict::{Breaker, Judge};
@@ -213,7 +214,8 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
     };
     let reading = || {
         let prefilter = Arc::clone(prefilter.as_ref()?);
-        let config = street::reading_config(&sized, &flow_config, REPLAY_LANES, Placement::Watching);
+        let config =
+            street::reading_config(&sized, &flow_config, REPLAY_LANES, Placement::Watching);
         Some(Box::new(Reading::new(config, prefilter)))
     };
     let lane = || -> Result<Lane> {

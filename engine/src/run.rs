@@ -26,8 +26,8 @@ use portcullis_enforce::WorkerTable;
 use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size};
 use portcullis_pipeline::{
-    LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, ShardParts, ShardRing, ShardWorker, Worker,
-    WorkerParts, Reading, ReadingConfig,
+    LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, Reading, ReadingConfig, ShardParts,
+    ShardRing, ShardWorker, Worker, WorkerParts,
 };
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
@@ -296,9 +296,7 @@ impl Common {
     fn reading(&self, plugins: &PluginSet) -> Option<ReadingConfig> {
         let flows = self.flow_config();
         let inline = Placement::Inline;
-        plugins
-            .reads()
-            .then(|| street::reading_config(&self.config, &flows, self.workers, inline))
+        plugins.reads().then(|| street::reading_config(&self.config, &flows, self.workers, inline))
     }
 }
 

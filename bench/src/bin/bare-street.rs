@@ -123,7 +123,8 @@ fn main() -> Result<()> {
         };
         let frames = Arc::new((0..FLOWS).map(frame).collect::<Vec<_>>());
         // The first round opens the flows.
-        (street.round(&frames)?, bare.round(&frames)?);
+        street.round(&frames)?;
+        bare.round(&frames)?;
         let (mut pairs, mut loads) = (Rounds::default(), Vec::new());
         for round in 1..=rounds {
             let (ours, theirs) = (street.round(&frames)?, bare.round(&frames)?);

@@ -11,9 +11,9 @@ mod engine;
 mod outputs;
 mod plugins;
 mod rules;
-mod streams;
 mod section;
 mod segment;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -28,9 +28,9 @@ pub use engine::Engine;
 pub use outputs::{ControlSocket, EventType, Events, InventorySource, Metrics};
 pub use plugins::{CAPABILITIES, Grant, OnFault, Plugins};
 pub use rules::Rules;
-pub use streams::Streams;
 pub use section::Word;
 pub use segment::{CaptureChoice, Mode, OnFailure, Ports, Segment, WaitMode, XdpMode};
+pub use streams::Streams;
 pub use traffic::{ChecksumPolicy, Flow, Midstream, Overlap, WhenFull, Wire};
 pub use units::{
     DURATION_REMEDY, SIZE_REMEDY, parse_duration, parse_size, write_duration, write_size,

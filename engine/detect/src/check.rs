@@ -108,7 +108,8 @@ pub(crate) fn finding(
         plugin: known.plugin,
         rule: meta.clone(),
         class,
-        confidence: field(v.confidence, meta.confidence, Confidence::from_number)?.min(meta.confidence),
+        confidence: field(v.confidence, meta.confidence, Confidence::from_number)?
+            .min(meta.confidence),
         severity: field(v.severity, meta.severity, Severity::from_number)?.min(meta.severity),
         action: action.min(plugin.grants().max_action),
         reach: field(v.reach, rule.reach, Reach::from_number)?,

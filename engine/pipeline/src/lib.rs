@@ -39,8 +39,8 @@ pub use live::LiveOutlet;
 pub use orders::{Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord};
 pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
-pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
 pub use reading::{Prefilter, Reading, ReadingConfig, ReadingFigures, ScanCounters};
+pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
 pub use report::{
     Alert, Anomaly, Conversation, Drop, FlowEnded, Oddity, OddityLayer, Outcome, Report,
     Transaction,

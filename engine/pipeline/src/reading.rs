@@ -23,8 +23,7 @@ use crate::outlet::Outlet;
 use portcullis_decode::{Conversation, Limits, Output, Transport};
 use portcullis_detect::OfferedHit;
 use portcullis_flow::{
-    Direction, Flow, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
-    Streams,
+    Direction, Flow, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy, Streams,
 };
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{DropReason, MemoryTerm};
@@ -201,8 +200,7 @@ impl Reading {
 }
 
 fn conversation(flow: &Flow, limits: &Arc<Limits>) -> Conversation {
-    let transport =
-        if flow.protocol() == protocol::UDP { Transport::Udp } else { Transport::Tcp };
+    let transport = if flow.protocol() == protocol::UDP { Transport::Udp } else { Transport::Tcp };
     Conversation::new(transport, flow.server_port(), Arc::clone(limits))
 }
 

@@ -200,8 +200,7 @@ impl Lane {
 
     /// Ends flows whose time is up, a bounded number.
     pub fn expire(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
-            &mut self.parts;
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } = &mut self.parts;
         let mut ended = |id: FlowId, flow: &Flow, reason: EndReason| {
             conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);
@@ -214,8 +213,7 @@ impl Lane {
     /// Tells of flows that ended because others needed their room.
     #[cold]
     pub(crate) fn tell_ended(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
-            &mut self.parts;
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } = &mut self.parts;
         flows.take_ended(&mut |id: FlowId, flow: &Flow, reason: EndReason| {
             conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);
@@ -224,8 +222,7 @@ impl Lane {
 
     /// Ends every flow: the input is over.
     pub fn drain(&mut self, now: Tick, outlet: &mut impl Outlet) {
-        let LaneParts { flows, counters, host_interests, reading, detectors, .. } =
-            &mut self.parts;
+        let LaneParts { flows, counters, host_interests, reading, detectors, .. } = &mut self.parts;
         let mut ended = |id: FlowId, flow: &Flow, reason: EndReason| {
             conclude(reading, detectors, (id, flow, now), counters, outlet);
             tell_end(flow, reason, now, counters, host_interests, outlet);

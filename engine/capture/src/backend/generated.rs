@@ -33,7 +33,7 @@ pub struct Made {
 pub struct GeneratedSource<F> {
     id: SourceId,
     make: F,
-    frames: Vec<Box<[u8; FRAME_MAX]>>,
+    frames: Vec<[u8; FRAME_MAX]>,
     free: Vec<u32>,
     number: u64,
     statistics: SourceStatistics,
@@ -56,7 +56,7 @@ impl<F: FnMut(&mut [u8; FRAME_MAX]) -> Option<Made>> GeneratedSource<F> {
         if let Some(index) = self.free.pop() {
             return index;
         }
-        self.frames.push(Box::new([0; FRAME_MAX]));
+        self.frames.push([0; FRAME_MAX]);
         u32::try_from(self.frames.len() - 1).unwrap_or(u32::MAX)
     }
 

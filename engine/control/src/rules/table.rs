@@ -1,6 +1,8 @@
 //! The host's part of a compiled set: messages, classes, ceilings, and what to look for.
 
-use portcullis_detect::{Always, Case, Pattern, PatternGroup, Patterns, RegexText, Rule, RuleTable};
+use portcullis_detect::{
+    Always, Case, Pattern, PatternGroup, Patterns, RegexText, Rule, RuleTable,
+};
 use portcullis_plugin_abi::{EventKind, PartyKind};
 use portcullis_rules_form::{PortRange, RuleInfo, RuleSet};
 use portcullis_types::{Action, Class, Confidence, Reach, RuleId, RuleMeta, Severity};

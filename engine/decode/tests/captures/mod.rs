@@ -1,6 +1,8 @@
 //! Conversations of a capture, for tests: reads pcap and pcapng, puts streams together in order
 //! and tells a conversation each. It knows no fragments and no tunnels.
-#![allow(dead_code, clippy::indexing_slicing, reason = "each test uses a part; a test may stop")]
+#![allow(dead_code, reason = "each test uses a part")]
+#![allow(unreachable_pub, reason = "a module of several tests")]
+#![allow(clippy::indexing_slicing, reason = "a test may stop")]
 
 use portcullis_decode::{Conversation, Direction, Limits, Output, Transport};
 use std::collections::{BTreeMap, HashMap};

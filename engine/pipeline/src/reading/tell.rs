@@ -135,7 +135,8 @@ impl<O: Outlet> AtDesk<'_, O> {
         if interest == Interest::Done {
             reader.conversation = None;
             // What nobody could read is still looked through as a plain stream.
-            let is_known = !matches!(reader.application, application::UNKNOWN | application::FAILED);
+            let is_known =
+                !matches!(reader.application, application::UNKNOWN | application::FAILED);
             if is_known {
                 reader.state = State::Quiet;
             }
@@ -202,7 +203,8 @@ impl<O: Outlet> AtDesk<'_, O> {
             let same = |p: &portcullis_decode::Piece| (p.kind, p.index) == (kept.kind, kept.index);
             let Some(at) = pieces.iter().position(same) else { continue };
             let end = pieces.get(at).and_then(|p| kept.end.checked_sub(p.offset));
-            if let (Some(end), Ok(buffer)) = (end.and_then(|e| u32::try_from(e).ok()), at.try_into())
+            if let (Some(end), Ok(buffer)) =
+                (end.and_then(|e| u32::try_from(e).ok()), at.try_into())
             {
                 hits.push(OfferedHit { buffer, end, ..kept.hit });
             }
@@ -313,7 +315,15 @@ impl<O: Outlet> AtDesk<'_, O> {
         teller.counters.events.add(1);
         let flow_ref = Some((teller.id.index, teller.id.generation));
         let frame = teller.frame;
-        teller.detectors.offer(&Offer { flow: record, event, buffers, hits, facts, frame, flow_ref });
+        teller.detectors.offer(&Offer {
+            flow: record,
+            event,
+            buffers,
+            hits,
+            facts,
+            frame,
+            flow_ref,
+        });
     }
 }
 
