@@ -8,6 +8,14 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+/// A segment that lets everything pass. Nothing in the tests is from the network that it protects.
+const WATCHING: &str = "[[segment]]
+name = \"replay\"
+tap = \"replay\"
+protected = [\"192.0.2.0/24\"]
+mode = \"monitor\"
+";
+
 /// The settings of the peer that change which alerts there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Settings {
@@ -60,12 +68,12 @@ impl Settings {
 
     /// The configuration of the engine for these rules.
     pub(crate) fn configuration(&self, rules: &[PathBuf]) -> String {
-        let checksum = if self.verifies_checksums { "drop" } else { "ignore" };
+        let checksum = if self.verifies_checksums { "report" } else { "ignore" };
         let midstream = if self.is_on("stream.midstream") { "accept" } else { "strict" };
-        // A peer that only watches reports; one that acts does what the rule says.
-        let ceiling = match self.acts {
+        // A peer that only watches reports whatever passes; one that acts does what a rule says.
+        let end = match self.acts {
             true => "[[ceiling]]\ngid = 1\nat_most = \"terminate\"\n",
-            false => "",
+            false => WATCHING,
         };
         let mut text = String::new();
         if !self.acts {
@@ -89,7 +97,7 @@ impl Settings {
                 }
             }
         }
-        text + ceiling
+        text + end
     }
 }
 
