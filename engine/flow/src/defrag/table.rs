@@ -377,7 +377,7 @@ impl Defrag {
                     break;
                 }
                 self.whole.extend_from_slice(bytes);
-                at += i64::try_from(bytes.len()).unwrap_or(i64::MAX - at);
+                at = at.saturating_add(i64::try_from(bytes.len()).unwrap_or(i64::MAX));
             }
         }
         finish(&mut self.whole, usize::from(header_len));
