@@ -1,5 +1,5 @@
-//! `rules`: texts in Suricata's language checked and compiled, and compiled sets looked into. Prints
-//! answers; what a keyword means is the rule language's own business and never known here.
+//! `rules`: texts in Suricata's language checked and compiled, and compiled sets looked into.
+//! Prints answers; what a keyword means is the rule language's own business and never known here.
 
 use crate::cli::{
     Cli, Output, RulesCheck, RulesCompile, RulesInfo, RulesTexts, RulesVerb, SetSid, Table,

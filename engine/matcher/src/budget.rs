@@ -2,9 +2,9 @@
 
 /// The verification budget of one payload, and what was spent.
 ///
-/// One unit is one bucket looked up or one literal compared at one position. When it is spent, the rest of the payload is
-/// read by the group's automaton if [`crate::Matcher::prepare`] made one; otherwise scanning goes
-/// on as before, slower. No hit is ever lost to it.
+/// One unit is one bucket looked up or one literal compared at one position. When it is spent, the
+/// rest of the payload is read by the group's automaton if [`crate::Matcher::prepare`] made one;
+/// otherwise scanning goes on as before, slower. No hit is ever lost to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
     allowed: u64,

@@ -347,7 +347,10 @@ mod tests {
         #[test]
         fn any_bytes_make_a_line(bytes in any::<Vec<u8>>()) {
             let mut line = Line::new();
-            line.object().wire("k", &bytes).wires("l", std::slice::from_ref(&bytes)).shown("h", Hex(&bytes));
+            let mut root = line.object();
+            root.wire("k", &bytes).wires("l", std::slice::from_ref(&bytes));
+            root.shown("h", Hex(&bytes));
+            drop(root);
             prop_assert!(!line.as_str().contains('\n'));
             let value: Value = serde_json::from_str(line.as_str()).unwrap();
             if let Ok(text) = std::str::from_utf8(&bytes) {

@@ -8,6 +8,7 @@ use super::scribe::{Scribe, action_name, class_name};
 use crate::config::EventType;
 use portcullis_flow::EndReason;
 use portcullis_pipeline::{Alert, Anomaly, Drop, FlowEnded, Oddity, OddityLayer, Report};
+use portcullis_plugin_abi::application;
 use portcullis_types::{Action, Mac, Party};
 use std::fmt::{self, Display};
 
@@ -49,6 +50,7 @@ impl Scribe {
         }
         direction(&mut root, a.to_server);
         ether(&mut root, a.conversation.macs);
+        root.text_if("app_proto", application_name(a.application));
         let context = self.shared();
         alert_object(&mut root.object("alert"), a, &context);
         verdict(&mut root.object("verdict"), a);
@@ -149,6 +151,14 @@ impl Scribe {
         if f.unscanned {
             ours.text("unscanned", "fault");
         }
+    }
+}
+
+/// Suricata's word for what is spoken; nothing where that is not known yet.
+fn application_name(number: u16) -> Option<&'static str> {
+    match number {
+        application::FAILED => Some("failed"),
+        number => application::name(number),
     }
 }
 

@@ -254,7 +254,8 @@ fn connect_is_a_conversation_of_its_own() {
 fn forms_have_files() {
     let body = b"--xx\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n--xx\r\n\
 Content-Disposition: form-data; name=\"f\"; filename=\"up.txt\"\r\nContent-Type: text/plain\r\n\r\n\
-the file\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"e\"\r\n\r\n\r\n--xx--\r\n";
+the file\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"e\"\r\n\r\n\
+\r\n--xx--\r\n";
     let head = format!(
         "POST /u HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=xx\r\n\
          Content-Length: {}\r\n\r\n",

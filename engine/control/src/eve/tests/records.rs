@@ -316,7 +316,14 @@ fn oddities_have_the_names_that_readers_know() {
     let stream = json!({"type": "stream", "event": "stream.pkt_invalid_timestamp"});
     assert_eq!(anomaly(OddityLayer::Stream, "stream.pkt_invalid_timestamp"), stream);
     assert_eq!(anomaly(OddityLayer::Stream, "pkt_invalid_timestamp"), stream);
-    let parsed = |proto: &str, event: &str| json!({"app_proto": proto, "type": "applayer", "event": event, "layer": "proto_parser"});
+    let parsed = |proto: &str, event: &str| {
+        json!({
+            "app_proto": proto,
+            "type": "applayer",
+            "event": event,
+            "layer": "proto_parser",
+        })
+    };
     let application = OddityLayer::Application;
     assert_eq!(
         anomaly(application, "http.request_header_invalid"),

@@ -125,6 +125,7 @@ pub(in crate::eve) fn alert() -> Alert {
             withheld: Some(Withheld::UnprovenSource),
         },
         to_server: true,
+        application: 1,
     }
 }
 

@@ -6,8 +6,8 @@
 use serde_json::Value;
 
 /// `path type`, with `!` behind the type where the field must be there, given that its parent is.
-/// A type is `text`, `whole`, `number`, `truth`, `texts`, `wholes`, `object`, `moment`, or `answers`
-/// for a list of DNS records.
+/// A type is `text`, `whole`, `number`, `truth`, `texts`, `wholes`, `object`, `moment`, or
+/// `answers` for a list of DNS records.
 const SURICATA: &str = "
 timestamp moment!
 event_type text!
