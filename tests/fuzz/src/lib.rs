@@ -1,6 +1,10 @@
 //! What each target holds to be true, whatever the bytes. A target's body is one call to here.
 
 use portcullis_plugin_abi::BatchReader;
+use portcullis_rules_db::compile::{Vocabulary, compile};
+use portcullis_rules_db::policy::Policy;
+use portcullis_rules_db::{Reading, Vars};
+use portcullis_rules_form::{RuleSet, TooLarge};
 use portcullis_verdict::Exclusion;
 use portcullis_wire::{Checks, LinkType, PacketKind, parse};
 
@@ -44,6 +48,81 @@ pub fn exclusions(bytes: &[u8]) {
 /// its record, and the limits hold. The assertions are in `fuzz_admit` itself.
 pub fn flow(history: &[u8]) {
     portcullis_flow::fuzz_admit(history);
+}
+
+/// Any compiled set of rules: every accessor answers from it or says that it is not there.
+pub fn form(set: &[u8]) {
+    portcullis_rules_form::fuzz_form(set);
+}
+
+/// Any conversation of HTTP: whole and byte by byte show detectors the same. The response begins
+/// at the first byte 0xff.
+pub fn http(conversation: &[u8]) {
+    portcullis_decode::http::fuzz_http(conversation);
+}
+
+/// By the first byte, literals or a regex: every way of scanning finds what a plain search finds,
+/// and a match lies in its haystack.
+pub fn matcher(bytes: &[u8]) {
+    let [kind, rest @ ..] = bytes else { return };
+    if kind & 1 == 0 {
+        portcullis_matcher::fuzz::fuzz_literals(rest);
+    } else {
+        portcullis_matcher::fuzz::fuzz_regex(rest);
+    }
+}
+
+/// Any text of rules, thresholds, class types, references and reputations: each rule is taken or
+/// refused, and what is taken compiles to a set that opens and is whole.
+pub fn rules(text: &[u8]) {
+    portcullis_rules_db::fuzz::fuzz_rules(text);
+    if let Ok(set) = compiled(text) {
+        assert!(RuleSet::open(&set).is_ok_and(|set| set.verify().is_ok()));
+        portcullis_rules_form::fuzz_form(&set);
+    }
+}
+
+/// The compiled form of the rules of a text; every file that they name holds the text itself, and
+/// every event has a number.
+///
+/// # Errors
+/// Where it would be longer than 4 GiB.
+pub fn compiled(text: &[u8]) -> Result<Vec<u8>, TooLarge> {
+    let (vars, files) = (Vars::default(), |_: &str, _: &str| Ok(text.to_vec()));
+    let rules = Reading::new(&vars).data_files(&files).texts(&[("fuzz", text)]);
+    let (app_event, anomaly) = (|_: &str| Some(7), |name: &str| vec![name.to_owned()]);
+    let vocabulary = Vocabulary { app_event: &app_event, anomaly: &anomaly };
+    compile(&rules, &vocabulary, &Policy::shipped()).map(|set| set.bytes)
+}
+
+/// The decoders that `sessions` chooses from by its first byte, in the order of their seeds.
+const SESSIONS: [fn(&[u8]); 8] = [
+    portcullis_decode::fuzz_tls,
+    portcullis_decode::fuzz_dns_stream,
+    portcullis_decode::fuzz_dns_datagram,
+    portcullis_decode::fuzz_ssh,
+    portcullis_decode::fuzz_smtp,
+    portcullis_decode::fuzz_ftp,
+    portcullis_decode::fuzz_smb,
+    portcullis_decode::fuzz_probes,
+];
+
+/// Any conversation, for the decoder that the first byte says: how it is cut into segments changes
+/// nothing that detectors see, and a flow's memory is bounded.
+pub fn sessions(bytes: &[u8]) {
+    let [which, rest @ ..] = bytes else { return };
+    SESSIONS[usize::from(*which) % SESSIONS.len()](rest);
+}
+
+/// By the first byte, any history of segments or of fragments: what is delivered follows on, what
+/// becomes whole can be read, and nothing is left behind.
+pub fn streams(bytes: &[u8]) {
+    let [kind, history @ ..] = bytes else { return };
+    if kind & 1 == 0 {
+        portcullis_flow::fuzz_streams(history);
+    } else {
+        portcullis_flow::fuzz_defrag(history);
+    }
 }
 
 /// Every link type, with and without checksums: all offsets in order and within the frame, the
