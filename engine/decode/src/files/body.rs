@@ -97,6 +97,13 @@ impl Body {
         })
     }
 
+    /// Bytes up to the next piece; at least one, and all that come behind the limit.
+    pub(crate) fn room(&self, limits: &Limits) -> usize {
+        let stop = self.boundary(limits).min(limits.body_bytes.max(self.end()));
+        let room = usize::try_from(stop - self.end()).unwrap_or(usize::MAX);
+        if room == 0 { usize::MAX } else { room }
+    }
+
     /// Takes decoded bytes up to the next boundary.
     pub(crate) fn take(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) -> Taken {
         if bytes.is_empty() {

@@ -25,10 +25,19 @@ enum Where {
 
 /// What feeding did.
 pub(super) struct Fed {
-    /// Bytes taken.
+    /// Bytes taken; with a piece, up to the byte that made it ready, so that segmentation does not
+    /// matter.
     pub(super) used: usize,
     /// A piece of a file is ready: show it, call `next`, and feed on.
     pub(super) piece: bool,
+}
+
+/// What data led to.
+enum Data {
+    /// A piece is ready; so many of the held bytes were not needed to know it.
+    Piece { early: usize },
+    /// The part is over, and is no file.
+    Over,
 }
 
 /// A form on its way.
@@ -98,7 +107,7 @@ impl Multipart {
         std::mem::take(&mut self.events)
     }
 
-    /// Takes all bytes; says when a piece is ready.
+    /// Takes all bytes, or those up to where a piece is ready.
     pub(super) fn feed(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) -> Fed {
         let used = bytes.len();
         if self.place == Where::Epilogue {
@@ -111,8 +120,13 @@ impl Multipart {
                 Where::Boundary => self.boundary(),
                 Where::Headers => self.headers(limits),
                 Where::Data => match self.data(limits, out) {
-                    Some(piece) if piece => return Fed { used, piece },
-                    Some(_) => true,
+                    Some(Data::Piece { early }) => {
+                        // Bytes behind the piece come again.
+                        let early = early.min(used);
+                        self.held.truncate(self.held.len().saturating_sub(early));
+                        return Fed { used: used - early, piece: true };
+                    }
+                    Some(Data::Over) => true,
                     None => false,
                 },
                 Where::Epilogue => {
@@ -163,6 +177,9 @@ impl Multipart {
         let Some(at) = self.held.iter().position(|&b| b == b'\n') else {
             return self.held.len() > HEADERS_MAX && self.give_up();
         };
+        if at > HEADERS_MAX {
+            return self.give_up();
+        }
         self.held.drain(..=at);
         self.place = Where::Headers;
         true
@@ -189,7 +206,7 @@ impl Multipart {
         let Some((end, behind)) = end else {
             return self.held.len() > HEADERS_MAX && self.give_up();
         };
-        if end > HEADERS_MAX {
+        if behind > HEADERS_MAX {
             return self.give_up();
         }
         let text = self.held.get(..end).unwrap_or_default();
@@ -214,10 +231,10 @@ impl Multipart {
         true
     }
 
-    /// Hands data on; `None` when more bytes are needed, else whether a piece is ready.
-    fn data(&mut self, limits: &Limits, out: &mut Output) -> Option<bool> {
+    /// Hands data on; `None` when more bytes are needed.
+    fn data(&mut self, limits: &Limits, out: &mut Output) -> Option<Data> {
         if self.complete {
-            return Some(true);
+            return Some(Data::Piece { early: 0 });
         }
         let mark = self.find_mark();
         let clear = mark.unwrap_or_else(|| self.clear_of_mark());
@@ -226,9 +243,12 @@ impl Multipart {
         if let Some(file) = &mut self.file
             && let Taken::Piece(used) = file.take(data, limits, out)
         {
+            // So many had to be held to know that the piece has no mark in it.
+            let needed = from + used + self.mark.len() - 1;
+            let early = self.held.len().saturating_sub(needed);
             self.held.drain(..from + used);
             self.skip -= from;
-            return Some(true);
+            return Some(Data::Piece { early });
         }
         let Some(at) = mark else {
             self.held.drain(..clear);
@@ -239,13 +259,13 @@ impl Multipart {
         self.place = Where::Boundary;
         self.skip = 0;
         if self.file.is_none() {
-            return Some(false);
+            return Some(Data::Over);
         }
         self.complete = true;
         if self.file.as_ref().is_some_and(|file| file.size() == 0) {
             self.events.push(HTTP_MULTIPART_NO_FILEDATA);
         }
-        Some(true)
+        Some(Data::Piece { early: self.held.len() })
     }
 
     /// The body is over: so is its last part.

@@ -79,38 +79,34 @@ impl Shown {
         }
     }
 
-    /// Decoded bytes of the body.
+    /// Decoded bytes of the body. It and the parts of a form advance together, from piece to piece
+    /// of either, so that each is shown with the same bytes of the other however they came.
     pub(super) fn decoded(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) {
         let mut rest = bytes;
-        while let Taken::Piece(used) = self.body.take(rest, limits, out) {
+        while !rest.is_empty() {
+            let (now, _) = rest.split_at(self.body.room(limits).min(rest.len()));
+            let (used, part) = self.part(now, limits, out);
             let (now, behind) = rest.split_at(used.min(rest.len()));
-            self.part(now, limits, out);
+            let whole = self.body.take(now, limits, out);
             rest = behind;
-            self.show(Stage::Progress, limits, out);
+            if part || whole != Taken::All {
+                self.show(Stage::Progress, limits, out);
+            }
+            if part && let Some(multipart) = &mut self.multipart {
+                multipart.next(self.transaction, out);
+            }
         }
-        self.part(rest, limits, out);
     }
 
-    /// Bytes of the body for the parts of a form.
-    fn part(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) {
-        let Some(mut multipart) = self.multipart.take() else { return };
-        let mut rest = bytes;
-        loop {
-            let fed = multipart.feed(rest, limits, out);
-            for event in multipart.events() {
-                self.event(event, out);
-            }
-            rest = rest.get(fed.used..).unwrap_or_default();
-            if !fed.piece {
-                break;
-            }
-            self.multipart = Some(multipart);
-            self.show(Stage::Progress, limits, out);
-            let Some(back) = self.multipart.take() else { return };
-            multipart = back;
-            multipart.next(self.transaction, out);
+    /// Bytes of the body for the parts of a form: how many were taken, and whether a piece of a
+    /// part is ready then.
+    fn part(&mut self, bytes: &[u8], limits: &Limits, out: &mut Output) -> (usize, bool) {
+        let Some(multipart) = &mut self.multipart else { return (bytes.len(), false) };
+        let fed = multipart.feed(bytes, limits, out);
+        for event in multipart.events() {
+            self.event(event, out);
         }
-        self.multipart = Some(multipart);
+        (fed.used, fed.piece)
     }
 
     fn records(&mut self, state: FileState, out: &mut Output) {

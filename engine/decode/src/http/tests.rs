@@ -282,6 +282,24 @@ the file\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"e\"\r
 }
 
 #[test]
+fn a_form_in_one_segment_is_shown_as_byte_by_byte() {
+    let disposition = "Content-Disposition: form-data; name=\"a\"; filename=\"up.txt\"\r\n";
+    let bodies = [
+        format!("--xx\r\n{disposition}\r\nthe file\r\n--xx--\r\n"),
+        format!("--xx\r\n{disposition}\r\n{}\r\n--xx\r\n\r\nq\r\n--xx--", "ab".repeat(90)),
+        format!("--xx\r\n{disposition}X: {}\r\n\r\nq\r\n--xx--\r\n", "a".repeat(4027)),
+        format!("--xx{}\r\n{disposition}\r\nq\r\n--xx--\r\n", " ".repeat(5000)),
+    ];
+    for body in bodies {
+        let head = "POST /p HTTP/1.1\r\nHost: h\r\nContent-Type: multipart/form-data; boundary=xx";
+        for length in [body.len(), 9000] {
+            let head = format!("{head}\r\nContent-Length: {length}\r\n\r\n");
+            super::fuzz_http(&[head.as_bytes(), body.as_bytes(), b"\xff"].concat());
+        }
+    }
+}
+
+#[test]
 fn large_bodies_come_in_pieces_that_join() {
     let body: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
     let response = [b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n", &body[..]].concat();
