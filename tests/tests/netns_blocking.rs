@@ -149,8 +149,11 @@ fn a_tag_with_vid_0_does_not_evade_a_block() {
 fn a_block_expires_by_itself() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let (lab, _services) = street(&plans(&["attacker", "server10"]));
+    let _netbios = service::open_port(&lab, lab.host("server10"), 139);
     let engine = Engine::start(&lab, &Settings { block_for: "5s", ..Settings::default() });
-    scan_until_blocked(&lab, &engine, "attacker", "-sS");
+    // One packet, and a detector without a memory: nothing but the clock decides what follows.
+    traffic::winnuke(lab.host("attacker"), SERVER);
+    engine.await_block(ATTACKER, Place::VLAN_10);
     let seen = Instant::now();
     assert!(is_refused(lab.host("attacker")));
     let ended = wait_until(Duration::from_secs(12), || {
