@@ -37,7 +37,8 @@ fn settings(lab: &Lab) -> Settings {
     let file = lab.folder().join("local.rules");
     std::fs::write(&file, RULES).expect("the lab's folder can be written");
     let sections = format!(
-        "[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nconversations = \"32MiB\"\n",
+        "[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nmax = 16384\n\
+         conversations = \"32MiB\"\n",
         file.display()
     );
     Settings { sections, ..Settings::default() }
