@@ -241,7 +241,7 @@ impl<S: StreamSink> Work<'_, S> {
     fn tell_repetition(&mut self, start: i64, end: i64) {
         let half = self.stream.half(self.direction);
         let (acked, high) = (half.acked, half.high);
-        if start < half.kept_from.min(acked) && start < 0 {
+        if start < half.kept_from.min(acked) && start < half.first {
             self.event(StreamEvent::BeforeBaseSeq);
         }
         if end <= acked {

@@ -1,7 +1,9 @@
 //! One direction of a stream: its numbers, and what is held of it.
 //!
-//! Offsets are 64 bits wide and never wrap: offset 0 is the byte behind the SYN, the SYN itself is
-//! at -1. This file must never know the pools.
+//! Offsets are 64 bits wide, never wrap and never go back behind what the sink was told: offset 0
+//! is the byte behind the SYN, the SYN itself is at -1. Where a handshake begins anew with another
+//! SYN, the byte behind that one gets the offset that the sink gets next. This file must never
+//! know the pools.
 
 use crate::patchwork::Patchwork;
 use crate::pool::Chain;
@@ -16,8 +18,10 @@ const WINDOW_MAX: i64 = 65_535;
 /// What one end sends, and what the other has said about it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Half {
-    /// Sequence number of offset 0.
+    /// Sequence number of the byte behind the SYN.
     pub(crate) base: u32,
+    /// The offset of that byte: 0, but for a handshake begun anew after bytes were told.
+    pub(crate) first: i64,
     /// The offset that the sink gets next.
     pub(crate) next: i64,
     /// Behind the highest offset seen, FIN included.
@@ -81,16 +85,34 @@ impl Half {
         self.marks & mark != 0
     }
 
-    /// Offset 0 has this sequence number.
+    /// The byte behind the SYN has this sequence number.
     pub(crate) fn start(&mut self, base: u32) {
         self.base = base;
         self.marks |= mark::SEEN;
     }
 
+    /// The same direction with a SYN yet to come: nothing is known of it but what the sink was
+    /// told and what a verdict has refused. Its pieces and pages must have been given back.
+    pub(crate) fn anew(&self) -> Half {
+        let next = self.next;
+        Half {
+            next,
+            first: next,
+            high: next,
+            acked: next,
+            edge: next,
+            kept_from: next,
+            refused_from: self.refused_from,
+            urgents: self.urgents,
+            marks: self.marks & (mark::ENDED | mark::UNREAD),
+            ..Half::default()
+        }
+    }
+
     /// The offset nearest to `next` that has this sequence number.
     #[inline]
     pub(crate) fn offset(&self, seq: u32) -> i64 {
-        let expected = self.base.wrapping_add(low(self.next));
+        let expected = self.base.wrapping_add(low(self.next - self.first));
         self.next + i64::from(seq.wrapping_sub(expected).cast_signed())
     }
 

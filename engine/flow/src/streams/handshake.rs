@@ -105,12 +105,15 @@ impl<S: StreamSink> Work<'_, S> {
     /// The sender's SYN: where it begins, and what it can do.
     fn take_syn(&mut self, direction: Direction) {
         let (tcp, options) = (self.segment.tcp, self.segment.options);
+        self.let_go(direction);
         let half = self.stream.half_mut(direction);
+        let (marks, room) = (half.marks, (half.edge - half.acked).max(0));
+        *half = half.anew();
         half.start(tcp.seq.wrapping_add(1));
-        (half.next, half.acked, half.kept_from) = (0, 0, 0);
+        half.edge += room;
         half.window = tcp.window;
         half.scale = options.window_scale.unwrap_or(0);
-        half.marks &= !(mark::SCALES | mark::STAMPED | mark::FAST_OPEN);
+        half.marks |= marks & !(mark::SCALES | mark::STAMPED | mark::FAST_OPEN);
         if options.window_scale.is_some() {
             half.marks |= mark::SCALES;
         }
@@ -118,11 +121,11 @@ impl<S: StreamSink> Work<'_, S> {
             half.marks |= mark::FAST_OPEN;
         }
         if let Some((stamp, _)) = options.timestamps {
-            half.note_stamp(stamp, 0, self.now);
+            half.note_stamp(stamp, half.first, self.now);
         }
-        half.high = half.high.max(self.segment.len());
+        half.high += self.segment.len();
         let other = self.stream.half_mut(direction.other());
-        other.edge = other.edge.max(i64::from(tcp.window));
+        other.edge = other.edge.max(other.first + i64::from(tcp.window));
     }
 
     /// Awaits the SYN-ACK.
@@ -152,7 +155,8 @@ impl<S: StreamSink> Work<'_, S> {
     fn refused(&mut self) -> Judged {
         let client = self.stream.half(Direction::ToServer);
         let answers = self.direction == Direction::ToServer
-            || self.ack() && (0..=client.high).contains(&client.offset(self.segment.tcp.ack));
+            || self.ack()
+                && (client.first..=client.high).contains(&client.offset(self.segment.tcp.ack));
         // Should the handshake go on all the same, it is read on.
         if answers { Judged::Pass } else { Judged::Invalid }
     }
@@ -205,7 +209,7 @@ impl<S: StreamSink> Work<'_, S> {
         }
         let client = self.stream.half(Direction::ToServer);
         let ack = client.offset(tcp.ack);
-        if ack < 0 || ack > client.high {
+        if ack < client.first || ack > client.high {
             return self.invalid(StreamEvent::HandshakeSynAckWrongAck);
         }
         let (offered, fast) = (client.high, client.has(mark::FAST_OPEN));
@@ -215,6 +219,7 @@ impl<S: StreamSink> Work<'_, S> {
         self.stream.syn_acks = self.stream.syn_acks.max(1);
         self.stream.state = State::SynReceived;
         let server_fast = self.stream.half(Direction::ToClient).has(mark::FAST_OPEN);
+        let start = self.stream.half(Direction::ToClient).first;
         let client = self.stream.half_mut(Direction::ToServer);
         client.acked = ack;
         client.edge = client.edge.max(ack + i64::from(tcp.window));
@@ -225,25 +230,31 @@ impl<S: StreamSink> Work<'_, S> {
             if fast && server_fast {
                 self.event(StreamEvent::HandshakeTfoDataIgnored);
             }
-        } else if offered > 0 {
+        } else if offered > client.first {
             self.drain(Direction::ToServer);
         }
-        Judged::Accept { start: 0 }
+        Judged::Accept { start }
     }
 
     /// The handshake begins anew with another SYN.
     fn restart(&mut self, base: u32) {
+        self.let_go(Direction::ToServer);
+        self.let_go(Direction::ToClient);
         let client = self.stream.half_mut(Direction::ToServer);
-        self.pieces.clear(&mut client.held);
-        self.pages.release(&mut client.pages);
         let (scale, marks, window) = (client.scale, client.marks, client.window);
-        *client = Half { scale, marks, window, ..Half::default() };
+        *client = Half { scale, marks, window, ..client.anew() };
         client.start(base);
         let server = self.stream.half_mut(Direction::ToClient);
-        self.pieces.clear(&mut server.held);
-        self.pages.release(&mut server.pages);
-        *server = Half { edge: i64::from(window), ..Half::default() };
+        *server = server.anew();
+        server.edge += i64::from(window);
         self.stream.other_base = None;
+    }
+
+    /// Gives back what is held and kept of a direction whose numbers are about to change.
+    fn let_go(&mut self, direction: Direction) {
+        let half = self.stream.half_mut(direction);
+        self.pieces.clear(&mut half.held);
+        self.pages.release(&mut half.pages);
     }
 
     /// What both SYNs offer holds.
@@ -268,12 +279,12 @@ impl<S: StreamSink> Work<'_, S> {
         }
         let client = self.stream.half_mut(Direction::ToServer);
         let start = client.offset(tcp.seq);
-        if start != 0 && start != client.high {
+        if start != client.first && start != client.high {
             return self.invalid(StreamEvent::HandshakeAsyncWrongSeq);
         }
         client.marks |= mark::OPEN;
         client.acked = client.acked.max(client.high);
-        if client.high > 0 && start == client.high {
+        if client.high > client.first && start == client.high {
             self.drain(Direction::ToServer);
         }
         let server = self.stream.half_mut(Direction::ToClient);
@@ -328,7 +339,7 @@ impl<S: StreamSink> Work<'_, S> {
         }
         let client = self.stream.half(Direction::ToServer);
         let ack = client.offset(tcp.ack);
-        if ack < 0 || ack > client.high {
+        if ack < client.first || ack > client.high {
             return self.invalid(StreamEvent::HandshakeSynAckDiffAck);
         }
         let base = tcp.seq.wrapping_add(1);
@@ -356,10 +367,11 @@ impl<S: StreamSink> Work<'_, S> {
             self.stream.marks &= !flag::SPLIT;
             return self.answer();
         }
-        if self.stream.half(Direction::ToClient).offset(tcp.seq) != 0 {
+        let [client, server] = &self.stream.halves;
+        if server.offset(tcp.seq) != server.first {
             return self.invalid(StreamEvent::SplitWrongSeq);
         }
-        if self.stream.half(Direction::ToServer).offset(tcp.ack) != 0 {
+        if client.offset(tcp.ack) != client.first {
             return self.invalid(StreamEvent::SplitInvalidAck);
         }
         self.stream.marks &= !flag::SPLIT;
@@ -373,9 +385,9 @@ impl<S: StreamSink> Work<'_, S> {
         let client = self.stream.half(Direction::ToServer);
         let server = self.stream.half(Direction::ToClient);
         let (start, ack) = (client.offset(tcp.seq), server.offset(tcp.ack));
-        let right_seq = start == client.next || start == 0;
-        let right_ack = ack == 0 || ack > 0 && ack <= server.high;
-        let near = client.in_window(start, start + self.segment.len()) && start >= 0;
+        let right_seq = start == client.next || start == client.first;
+        let right_ack = ack == server.first || ack > server.first && ack <= server.high;
+        let near = client.in_window(start, start + self.segment.len()) && start >= client.first;
         match (right_seq, right_ack) {
             (_, true) if right_seq || near => {
                 self.stream.state = State::Established;
@@ -390,8 +402,8 @@ impl<S: StreamSink> Work<'_, S> {
     fn early(&mut self) -> Judged {
         let ack = self.stream.half(Direction::ToServer).offset(self.segment.tcp.ack);
         let client = self.stream.half(Direction::ToServer);
-        let fast = client.high > 0 && client.acked == client.high;
-        if fast || client.has(mark::OPEN) || ack > 0 {
+        let fast = client.high > client.first && client.acked == client.high;
+        if fast || client.has(mark::OPEN) || ack > client.first {
             // It has what the client sent: with the SYN, or on a way that is not seen here.
             if !fast {
                 self.stream.state = State::Established;

@@ -241,7 +241,7 @@ impl<S: StreamSink> Work<'_, S> {
     fn compare(&mut self, new: Extent) -> bool {
         let direction = self.direction;
         let half = self.stream.half(direction);
-        let behind = Extent { start: new.start.max(0), end: new.end.min(half.next) };
+        let behind = Extent { start: new.start.max(half.first), end: new.end.min(half.next) };
         if !behind.is_empty() {
             self.counters.repeated += told(behind.end - behind.start);
             let unknown = Extent { start: behind.start.max(half.acked), ..behind };

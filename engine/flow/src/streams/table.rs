@@ -48,7 +48,7 @@ pub(crate) struct Stream {
     /// Different SYNs and SYN-ACKs seen.
     pub(crate) syns: u8,
     pub(crate) syn_acks: u8,
-    /// Offset 0 of another SYN of the client.
+    /// The number behind another SYN of the client.
     pub(crate) other_base: Option<u32>,
     pub(crate) halves: [Half; 2],
 }

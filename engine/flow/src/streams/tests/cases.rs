@@ -151,6 +151,37 @@ fn data_with_the_syn_is_read_when_it_was_taken() {
 }
 
 #[test]
+fn what_was_told_stays_told_where_a_handshake_begins_anew() {
+    for placement in [Placement::Inline, Placement::Watching] {
+        let mut t = Talk::new(small(), placement);
+        t.options.fast_open = true;
+        t.send(TO_SERVER, SYN, 0, 0, b"hello");
+        t.send(TO_CLIENT, SYN | ACK, 0, 5, b"early");
+        assert_eq!((t.said(TO_SERVER), t.said(TO_CLIENT)), ("hello", "early"));
+        t.options.fast_open = false;
+        t.send(TO_SERVER, SYN, 900, 0, b"");
+        t.send(TO_CLIENT, SYN | ACK, 500, 900, b"");
+        t.send(TO_SERVER, ACK, 900, 500, b" again");
+        t.send(TO_CLIENT, ACK, 500, 906, b" late");
+        t.send(TO_SERVER, ACK, 909, 505, b" ahead");
+        t.send(TO_SERVER, ACK, 906, 505, b" on");
+        assert_eq!((t.said(TO_SERVER), t.said(TO_CLIENT)), ("hello again on ahead", "early late"));
+        t.end();
+    }
+    // Watching, another SYN-ACK counts as well.
+    let mut t = Talk::new(small(), Placement::Watching);
+    t.options.fast_open = true;
+    t.send(TO_SERVER, SYN, 0, 0, b"hello");
+    t.send(TO_CLIENT, SYN | ACK, 0, 5, b"early");
+    t.send(TO_CLIENT, ACK, 7, 5, b"held");
+    t.send(TO_CLIENT, SYN | ACK, 300, 5, b"");
+    t.send(TO_SERVER, ACK, 5, 300, b"");
+    t.send(TO_CLIENT, ACK, 300, 5, b" late");
+    t.end();
+    assert_eq!((t.said(TO_SERVER), t.said(TO_CLIENT)), ("hello", "early late"));
+}
+
+#[test]
 fn handshakes_that_lie_have_names() {
     let mut t = Talk::new(small(), Placement::Inline);
     t.send(TO_SERVER, SYN, 0, 0, b"");
