@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use portcullis_control::config::{Config, Midstream, WhenFull};
+use portcullis_control::config::{Config, Midstream, OneSided, StreamMidstream, Urgent, WhenFull};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
-    FlowConfig, FragmentLimits, Placement, Size, StreamConfig, StreamPolicy, Timeouts,
+    FlowConfig, FragmentLimits, Placement, Size, StreamConfig, StreamPickup, StreamPolicy, Timeouts,
 };
 use portcullis_pipeline::ReadingConfig;
 
@@ -73,8 +73,22 @@ pub(crate) fn reading_config(
             target: streams.target,
             placement,
             depth: streams.depth,
+            midstream: match streams.midstream {
+                StreamMidstream::Read => StreamPickup::Read,
+                StreamMidstream::Packets | StreamMidstream::Pass => StreamPickup::Pass,
+                StreamMidstream::Drop => StreamPickup::Drop,
+            },
+            one_sided: match streams.one_sided {
+                OneSided::Read => portcullis_flow::OneSided::Read,
+                OneSided::Packets => portcullis_flow::OneSided::Pass,
+            },
+            urgent: match streams.urgent {
+                Urgent::Inline => portcullis_flow::Urgent::Inline,
+                Urgent::OutOfBand => portcullis_flow::Urgent::OutOfBand,
+            },
             ..StreamPolicy::default()
         },
+        midstream_unseen: streams.midstream == StreamMidstream::Pass,
         limits: Arc::default(),
         conversation_bytes: usize::try_from(share(streams.conversations)).unwrap_or(usize::MAX),
     }

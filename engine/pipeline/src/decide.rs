@@ -10,6 +10,7 @@ use crate::outlet::Outlet;
 use crate::report::{Alert, Conversation, Outcome, Report};
 use portcullis_enforce::{BlockId, TableOrder};
 use portcullis_flow::{Direction, FlowId};
+use portcullis_plugin_abi::application;
 use portcullis_types::{Action, DropReason, Finding, FrameIndex, Party, Reach, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Claim, Context, Effect, Verdict, Withheld};
 
@@ -63,7 +64,10 @@ impl Lane {
             flow.set_alerted();
         }
         let frame = held.map_or(FrameIndex(u16::MAX), |h| h.index);
-        let alert = self.alert(finding, &verdict, held, flow_id);
+        let mut alert = self.alert(finding, &verdict, held, flow_id);
+        if let (Some(id), Some(reading)) = (flow, &self.parts.reading) {
+            alert.application = reading.application(id);
+        }
         outlet.report(frame, Report::Alert(Box::new(alert)));
         if verdict.effect.ends_connection() {
             self.end_connection(finding, held, flow, verdicts);
@@ -200,6 +204,7 @@ impl Lane {
             evidence: finding.evidence.clone(),
             outcome: Outcome::of(verdict),
             to_server: held.and_then(|h| h.flow).is_none_or(|(_, d)| d == Direction::ToServer),
+            application: application::UNKNOWN,
         }
     }
 }

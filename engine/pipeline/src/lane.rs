@@ -225,7 +225,8 @@ impl Lane {
         } else {
             self.tell(held, packet, bytes, seen, outlet);
         }
-        if self.parts.reading.is_some() && held.fate == Fate::Forward {
+        // Where the segment only watches, what would be dropped arrives, and is read.
+        if self.parts.reading.is_some() && (held.fate == Fate::Forward || self.watches()) {
             self.read_flow(held, packet, bytes, seen, outlet);
         }
     }
@@ -306,6 +307,11 @@ impl Lane {
         self.parts.snapshot.checks
     }
 
+    /// Whether the segment lets everything pass.
+    fn watches(&self) -> bool {
+        self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor
+    }
+
     /// Counts a frame's fate, and makes it a forward where the segment only watches.
     #[inline]
     pub fn settle_fate(&self, held: &InHand) -> Fate {
@@ -315,9 +321,7 @@ impl Lane {
                 counters.forwarded.add(1);
                 Fate::Forward
             }
-            Fate::Drop(_)
-                if self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor =>
-            {
+            Fate::Drop(_) if self.watches() => {
                 counters.would_drop.add(1);
                 counters.forwarded.add(1);
                 Fate::Forward

@@ -23,11 +23,12 @@ use crate::outlet::Outlet;
 use portcullis_decode::{Conversation, Limits, Output, Transport};
 use portcullis_detect::OfferedHit;
 use portcullis_flow::{
-    Direction, Flow, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy, Streams,
+    Direction, Flow, FlowId, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
+    Streams,
 };
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{DropReason, MemoryTerm};
-use portcullis_wire::{Packet, protocol};
+use portcullis_wire::{Packet, TcpFlags, protocol};
 use readers::{Readers, State};
 use std::sync::Arc;
 pub(crate) use tell::Teller;
@@ -41,6 +42,8 @@ pub struct ReadingConfig {
     pub streams: StreamConfig,
     /// What its hosts do.
     pub policy: StreamPolicy,
+    /// Whether conversations met in the middle pass without a look even at their packets.
+    pub midstream_unseen: bool,
     /// Limits of each conversation.
     pub limits: Arc<Limits>,
     /// Bytes of all conversations and stream windows together.
@@ -81,6 +84,7 @@ pub struct ReadingFigures {
 pub struct Reading {
     streams: Streams,
     policy: StreamPolicy,
+    midstream_unseen: bool,
     desk: Desk,
 }
 
@@ -103,6 +107,7 @@ impl Reading {
         Reading {
             streams: Streams::new(config.streams),
             policy: config.policy,
+            midstream_unseen: config.midstream_unseen,
             desk: Desk {
                 readers: Readers::new(config.flows, config.conversation_bytes),
                 output: Output::default(),
@@ -146,6 +151,9 @@ impl Reading {
         let flow_ref = (id.index, id.generation);
         let begin = || conversation(teller.flow, &self.desk.limits);
         let reader = self.desk.readers.reader(id, begin)?;
+        if self.midstream_unseen && is_met_in_the_middle(packet, teller.flow) {
+            reader.state = State::Quiet;
+        }
         if reader.state == State::Quiet {
             return None;
         }
@@ -158,10 +166,8 @@ impl Reading {
             return None;
         }
         let mut reading = teller.at_desk(&mut self.desk);
-        if packets {
-            reading.payload(packet, bytes);
-        }
-        match packet.protocol {
+        // What is spoken is known before the packet is looked at by itself: rules may ask for it.
+        let refused = match packet.protocol {
             protocol::TCP if streams => {
                 let segment = Segment::of(packet, bytes);
                 let fate =
@@ -179,7 +185,16 @@ impl Reading {
                 None
             }
             _ => None,
+        };
+        if packets {
+            reading.payload(packet, bytes);
         }
+        refused
+    }
+
+    /// What is spoken in a flow: `portcullis_plugin_abi::application`.
+    pub(crate) fn application(&self, id: FlowId) -> u16 {
+        self.desk.readers.application(id)
     }
 
     /// The flow is over: what was still held is told, transactions are concluded.
@@ -197,6 +212,14 @@ impl Reading {
         reading.conclude();
         self.desk.readers.forget(id);
     }
+}
+
+/// Whether a flow's first packet is one that no TCP conversation begins with.
+fn is_met_in_the_middle(packet: &Packet, flow: &Flow) -> bool {
+    let ways = [Direction::ToServer, Direction::ToClient];
+    let seen: u64 = ways.iter().map(|way| flow.tally(*way).packets).sum();
+    let opens = packet.tcp.flags.has(TcpFlags::SYN) && !packet.tcp.flags.has(TcpFlags::ACK);
+    packet.protocol == protocol::TCP && seen <= 1 && !opens
 }
 
 fn conversation(flow: &Flow, limits: &Arc<Limits>) -> Conversation {

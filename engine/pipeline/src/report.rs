@@ -129,6 +129,8 @@ pub struct Alert {
     pub outcome: Outcome,
     /// Whether the reported packet travelled from client to server.
     pub to_server: bool,
+    /// What is spoken: `portcullis_plugin_abi::application`.
+    pub application: u16,
 }
 
 /// A malformation.

@@ -430,12 +430,24 @@ impl Evaluator {
 const FIELDS_HELD: u32 = u32::MAX;
 const PAYLOAD_HELD: u32 = u32::MAX - 1;
 
+const UDP: u8 = 17;
+/// Microseconds that are told apart, in the place of a transaction.
+const MOMENTS: u64 = 1 << 30;
+
 /// Notes that one half of a rule holds; whether the other does.
 fn both_halves(world: &mut impl World, facts: &Facts, rule: u32, head: &Head) -> bool {
     let mut memory = Memory::new(world.slot());
+    let [fields, payload] = match facts.protocol {
+        // Halves of one datagram: those of another are not meant.
+        UDP => {
+            let moment = u32::try_from(facts.at / 1_000 % MOMENTS).unwrap_or(0);
+            [moment | 1 << 31, moment | 3 << 30]
+        }
+        _ => [FIELDS_HELD, PAYLOAD_HELD],
+    };
     let (own, other) = match facts.occasion {
-        Occasion::Transaction => (FIELDS_HELD, PAYLOAD_HELD),
-        _ => (PAYLOAD_HELD, FIELDS_HELD),
+        Occasion::Transaction => (fields, payload),
+        _ => (payload, fields),
     };
     // A payload that nothing finds is taken as it should be.
     if head.needs & (needs::STREAM | needs::PACKET) == 0 || memory.is_told(rule, other) {

@@ -84,8 +84,9 @@ pub(crate) fn check(facts: &Facts, pieces: &[Piece<'_>], check: &Check) -> bool 
             }
         }
         Check::SameAddress => facts.client == facts.server,
+        // As long as nobody knows what is spoken, it is neither this nor something else.
         Check::Application { application, negated } => {
-            (facts.application == *application) != *negated
+            facts.application != 0 && (facts.application == *application) != *negated
         }
         Check::Protocols { negated, numbers } => numbers.contains(&facts.protocol) != *negated,
         _ => false,

@@ -140,7 +140,8 @@ pub(super) fn target(rule: &Rule) -> Target {
     if rule.header.arrow == crate::ast::Arrow::Both {
         traits |= head::BIDIRECTIONAL;
     }
-    if rule.alerting == crate::ast::Alerting::NoAlert {
+    let configures = rule.header.action == crate::ast::RuleAction::Config;
+    if configures || rule.alerting == crate::ast::Alerting::NoAlert {
         traits |= head::NOALERT;
     }
     Target { needs: bits, traits, directions: directions(rule) }

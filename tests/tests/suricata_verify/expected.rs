@@ -11,17 +11,20 @@ pub(crate) const FILE: &str = "tests/cases/suricata-verify-expected.toml";
 /// A reason shorter than this explains nothing.
 const REASON_LEAST: usize = 12;
 
-/// By test, the reason.
+/// By test, the reason: rows of `[[cause]]`, each with a `reason` and its `tests`.
 pub(crate) fn read() -> BTreeMap<String, String> {
     let path = requirement::repository().join(FILE);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{FILE}: {e}"));
     let table: toml::Table = text.parse().unwrap_or_else(|e| panic!("{FILE}: {e}"));
-    table
-        .into_iter()
-        .map(|(name, reason)| {
-            let reason = reason.as_str().unwrap_or_default().to_owned();
-            assert!(reason.len() >= REASON_LEAST, "{FILE}: say why {name} fails");
-            (name, reason)
-        })
-        .collect()
+    let mut by_test = BTreeMap::new();
+    for cause in table.get("cause").and_then(toml::Value::as_array).into_iter().flatten() {
+        let reason = cause.get("reason").and_then(toml::Value::as_str).unwrap_or_default();
+        assert!(reason.len() >= REASON_LEAST, "{FILE}: say why: {cause}");
+        let tests = cause.get("tests").and_then(toml::Value::as_array);
+        for test in tests.into_iter().flatten().filter_map(toml::Value::as_str) {
+            let before = by_test.insert(test.to_owned(), reason.to_owned());
+            assert!(before.is_none(), "{FILE}: {test} is listed twice");
+        }
+    }
+    by_test
 }

@@ -8,6 +8,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+/// What rules say is done.
+const ACTING: &str = "[[ceiling]]
+gid = 1
+at_most = \"terminate\"
+";
 /// A segment that lets everything pass. Nothing in the tests is from the network that it protects.
 const WATCHING: &str = "[[segment]]
 name = \"replay\"
@@ -66,13 +71,30 @@ impl Settings {
         self.set.get(key).is_some_and(|value| matches!(value.as_str(), "true" | "yes" | "1"))
     }
 
+    /// What becomes of conversations met in the middle: the peer reads them or not, and where it
+    /// does not, or should not, a policy of exceptions holds.
+    fn midstream(&self) -> &'static str {
+        // Of one-sided conversations the beginning is not seen either.
+        let is_read = self.is_on("stream.midstream") || self.is_on("stream.async-oneside");
+        let named = ["stream.midstream-policy", "exception-policy"];
+        let named = named.iter().find_map(|key| self.set.get(*key)).map(String::as_str);
+        match named.unwrap_or(if self.acts { "auto" } else { "ignore" }) {
+            "pass-flow" | "bypass" => "pass",
+            "drop-flow" | "reject" => "drop",
+            "auto" if self.acts && !is_read => "drop",
+            _ if is_read => "read",
+            _ => "packets",
+        }
+    }
+
     /// The configuration of the engine for these rules.
     pub(crate) fn configuration(&self, rules: &[PathBuf]) -> String {
         let checksum = if self.verifies_checksums { "report" } else { "ignore" };
-        let midstream = if self.is_on("stream.midstream") { "accept" } else { "strict" };
+        let midstream = self.midstream();
+        let one_sided = if self.is_on("stream.async-oneside") { "read" } else { "packets" };
         // A peer that only watches reports whatever passes; one that acts does what a rule says.
         let end = match self.acts {
-            true => "[[ceiling]]\ngid = 1\nat_most = \"terminate\"\n",
+            true => ACTING,
             false => WATCHING,
         };
         let mut text = String::new();
@@ -84,8 +106,8 @@ impl Settings {
             // Writing to a string does not fail.
             let _ = writeln!(text, "checksum_{layer} = \"{checksum}\"");
         }
-        let _ =
-            writeln!(text, "[flow]\nmidstream = \"{midstream}\"\nfragment_overlap = \"report\"");
+        text.push_str("[flow]\nfragment_overlap = \"report\"\n");
+        let _ = writeln!(text, "[streams]\nmidstream = {midstream:?}\none_sided = {one_sided:?}");
         let files: Vec<String> = rules.iter().map(|file| format!("{file:?}")).collect();
         let _ = writeln!(text, "[rules]\nfiles = [{}]", files.join(", "));
         for (group, theirs) in [("addresses", "address-groups"), ("ports", "port-groups")] {
@@ -109,8 +131,7 @@ fn the_command_line_wins_over_the_file() {
     });
     let settings = Settings::of(&["-k", "none", "--set", "stream.midstream=true"], &configured);
     let text = settings.configuration(&["/a b.rules".into()]);
-    for line in ["checksum_tcp = \"ignore\"", "midstream = \"accept\"", "files = [\"/a b.rules\"]"]
-    {
+    for line in ["checksum_tcp = \"ignore\"", "midstream = \"read\"", "files = [\"/a b.rules\"]"] {
         assert!(text.lines().any(|found| found == line), "no line {line} in {text}");
     }
     assert!(text.contains("HOME_NET = \"[10.0.0.0/8]\""), "{text}");

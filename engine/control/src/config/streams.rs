@@ -1,7 +1,41 @@
 //! `[streams]`: what is read behind the headers, and how much of it at once.
 
-use super::section::Section;
+use super::section::{Section, words};
 use portcullis_flow::TargetPolicy;
+
+words! {
+    /// What becomes of a TCP conversation whose beginning we did not see.
+    StreamMidstream {
+        /// It is read from where it was met.
+        Read = "read",
+        /// Its packets are looked at one by one; its stream is not read.
+        Packets = "packets",
+        /// It passes unseen.
+        Pass = "pass",
+        /// Its segments are dropped.
+        Drop = "drop",
+    }
+}
+
+words! {
+    /// What becomes of a TCP conversation of which one side only is seen.
+    OneSided {
+        /// It is read.
+        Read = "read",
+        /// Its packets are looked at one by one; its stream is not read.
+        Packets = "packets",
+    }
+}
+
+words! {
+    /// What becomes of bytes that TCP marks as urgent.
+    Urgent {
+        /// They are part of the stream.
+        Inline = "inline",
+        /// They are taken out of it, as receivers do unless told otherwise.
+        OutOfBand = "out-of-band",
+    }
+}
 
 /// `[streams]`
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +51,12 @@ pub struct Streams {
     pub depth: u64,
     /// Whose rules decide where segments overlap and nothing can be dropped (taps, captures).
     pub target: TargetPolicy,
+    /// Conversations met in the middle.
+    pub midstream: StreamMidstream,
+    /// Conversations of which one side only is seen.
+    pub one_sided: OneSided,
+    /// Urgent bytes.
+    pub urgent: Urgent,
 }
 
 impl Default for Streams {
@@ -27,6 +67,9 @@ impl Default for Streams {
             conversations: 128 << 20,
             depth: 0,
             target: TargetPolicy::Bsd,
+            midstream: StreamMidstream::Read,
+            one_sided: OneSided::Read,
+            urgent: Urgent::OutOfBand,
         }
     }
 }
@@ -46,6 +89,9 @@ impl Streams {
             conversations: s.size("conversations", d.conversations, 1 << 20..=1 << 40),
             depth: s.size("depth", d.depth, 0..=1 << 40),
             target: s.parsed("target", d.target, target),
+            midstream: s.word("midstream", d.midstream),
+            one_sided: s.word("one_sided", d.one_sided),
+            urgent: s.word("urgent", d.urgent),
         };
         s.finish();
         streams

@@ -109,6 +109,14 @@ impl Readers {
         slot.as_deref_mut()
     }
 
+    /// What is spoken in a flow, as far as it is known.
+    pub(crate) fn application(&self, id: FlowId) -> u16 {
+        let reader = self.slots.get(id.index as usize).and_then(|slot| slot.as_deref());
+        reader
+            .filter(|r| r.generation == id.generation)
+            .map_or(application::UNKNOWN, |r| r.application)
+    }
+
     /// The reader of a flow that has one.
     pub(crate) fn known(&mut self, id: FlowId) -> Option<&mut Reader> {
         let reader = self.slots.get_mut(id.index as usize)?.as_deref_mut()?;
