@@ -32,12 +32,14 @@ pub(super) fn answers(options: &Options, files: &[&str]) -> Result<Pairs> {
 }
 
 fn settings(options: &Options) -> String {
-    let midstream = if options.midstream { "accept" } else { "strict" };
+    let midstream = if options.midstream { "read" } else { "packets" };
     let mut text = "ceiling = []\n[activity]\nother = true\n[wire]\n".to_owned();
     for layer in ["ipv4", "tcp", "udp", "icmp"] {
         text += &format!("checksum_{layer} = \"ignore\"\n");
     }
-    text += &format!("[flow]\nmidstream = \"{midstream}\"\nfragment_overlap = \"report\"\n");
+    text += &format!(
+        "[streams]\nmidstream = {midstream:?}\none_sided = {midstream:?}\n[flow]\nfragment_overlap = \"report\"\n"
+    );
     text += &format!("[rules]\nfiles = [{:?}]\n[rules.addresses]\n", options.rules);
     text + &format!("HOME_NET = {:?}\nEXTERNAL_NET = {:?}\n", options.home, options.external())
 }
