@@ -37,9 +37,8 @@ fn settings(options: &Options) -> String {
     for layer in ["ipv4", "tcp", "udp", "icmp"] {
         text += &format!("checksum_{layer} = \"ignore\"\n");
     }
-    text += &format!(
-        "[streams]\nmidstream = {midstream:?}\none_sided = {midstream:?}\n[flow]\nfragment_overlap = \"report\"\n"
-    );
+    text += &format!("[streams]\nmidstream = {midstream:?}\none_sided = {midstream:?}\n");
+    text += "[flow]\nfragment_overlap = \"report\"\n";
     text += &format!("[rules]\nfiles = [{:?}]\n[rules.addresses]\n", options.rules);
     text + &format!("HOME_NET = {:?}\nEXTERNAL_NET = {:?}\n", options.home, options.external())
 }
