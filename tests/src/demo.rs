@@ -131,13 +131,16 @@ impl Stage {
 
     fn scan(&self, story: &mut Story, engine: &Engine<'_>) {
         story.chapter("A real nmap scan from VLAN 10");
-        let scan = traffic::nmap(self.lab.host("attacker"), "-sS", "1-1000", &SERVER.to_string());
-        story.show(&format!("$ {}", scan.line));
-        for line in scan.stdout.lines().filter(|l| l.contains("/tcp") || l.contains("Not shown")) {
-            story.show(line);
-        }
+        let began = Instant::now();
+        let attacker = self.lab.host("attacker");
+        let scan = traffic::Scan::start(&self.lab, attacker, "-sS", "1-1000", &SERVER.to_string());
+        story.show(&format!("$ {}", scan.line()));
         let block = await_block(engine);
-        story.claim("detected and blocked, while nmap went on until it gave up", block.is_some());
+        drop(scan);
+        story.claim(
+            &format!("detected and blocked within {:.1?}", began.elapsed()),
+            block.is_some(),
+        );
         self.show_detection(story, engine, block.as_ref());
         self.who_gets_through(story);
     }

@@ -50,6 +50,10 @@ const PROVEN_MS: u32 = 300_000;
 /// Fewer probes than this make no scan of any shape.
 const PROBES_JUDGED: usize = 5;
 
+/// Probes since the last report that make a scan one that goes on; an honest connection or two,
+/// tried again and again by its user, are fewer.
+const PROBES_REPEATED: u32 = 5;
+
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
 
@@ -217,6 +221,7 @@ impl PortScan {
             sid: sid(&scan),
             at: now,
             failures: source.failures,
+            attempts: source.attempts,
             sender,
             proven: event.flow().client_proof != 0
                 || source.proven_at.is_some_and(|at| age(now, at) <= PROVEN_MS),
@@ -226,13 +231,7 @@ impl PortScan {
                 Addr::default()
             },
         };
-        let earlier = source.reports.iter().find(|r| r.sid == report.sid);
-        let is_news = earlier.is_none_or(|r| {
-            report.proven && !r.proven
-                || report.failures >= r.failures.saturating_mul(2)
-                || age(now, r.at) >= self.settings.repeat_ms
-        });
-        if is_news {
+        if is_news(source, &report, self.settings.repeat_ms) {
             remember(source, report, now);
             let router =
                 scan.technique == Technique::Arp && self.links.is_router(event.flow().client_mac);
@@ -278,6 +277,21 @@ impl PortScan {
                     report.failures
                 ))
                 .send();
+        }
+    }
+}
+
+/// Whether a report says more than the source's earlier ones. The same probes are not told twice,
+/// under another name or because an honest connection came after them: only a scan that goes on is.
+fn is_news(source: &Source, report: &Report, repeat_ms: u32) -> bool {
+    let mut told = source.reports.iter().filter(|r| r.sid != 0);
+    let goes_on = told.all(|r| report.attempts >= r.attempts.saturating_add(PROBES_REPEATED));
+    match source.reports.iter().find(|r| r.sid == report.sid) {
+        None => goes_on || report.proven && source.reports.iter().all(|r| !r.proven),
+        Some(r) => {
+            report.proven && !r.proven
+                || report.failures >= r.failures.saturating_mul(2)
+                || goes_on && age(report.at, r.at) >= repeat_ms
         }
     }
 }

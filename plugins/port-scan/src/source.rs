@@ -77,6 +77,8 @@ pub(crate) struct Report {
     pub(crate) at: Millis,
     /// [`Source::failures`] when it was sent.
     pub(crate) failures: u32,
+    /// [`Source::attempts`] when it was sent.
+    pub(crate) attempts: u32,
     /// Whether the source was proven by then.
     pub(crate) proven: bool,
     /// Who sent the probes, see [`Probe::sender`].
@@ -88,8 +90,15 @@ pub(crate) struct Report {
 const NO_AIM: Aim = Aim { target: 0, port: 0, technique: Technique::Syn };
 const NO_PROBE: Probe = Probe { aim: NO_AIM, outcome: Outcome::Pending, sender: 0, at: 0 };
 const NO_SUCCESS: Success = Success { port: 0, technique: Technique::Syn, at: 0 };
-const NO_REPORT: Report =
-    Report { sid: 0, at: 0, failures: 0, proven: false, sender: 0, target: Addr([0; 16]) };
+const NO_REPORT: Report = Report {
+    sid: 0,
+    at: 0,
+    failures: 0,
+    attempts: 0,
+    proven: false,
+    sender: 0,
+    target: Addr([0; 16]),
+};
 
 /// What is known of a source.
 ///
@@ -106,6 +115,9 @@ pub(crate) struct Source {
     succeeded: usize,
     /// When it last showed itself; `None` before that.
     pub(crate) proven_at: Option<Millis>,
+    /// Probes made, the same ones again included, but for those that succeeded: what tells a scan
+    /// that goes on from an honest connection after one.
+    pub(crate) attempts: u32,
     pub(crate) reports: [Report; REPORTS],
     probes: [Probe; PROBES],
     successes: [Success; SUCCESSES],
@@ -117,6 +129,7 @@ impl Source {
         last: 0,
         failures: 0,
         proven_at: None,
+        attempts: 0,
         reports: [NO_REPORT; REPORTS],
         probes: [NO_PROBE; PROBES],
         len: 0,
@@ -128,7 +141,7 @@ impl Source {
     pub(crate) fn restart(&mut self, key: Key, now: Millis) {
         let Source { failures, reports, len, succeeded, .. } = self;
         (*failures, *reports, *len, *succeeded) = (0, [NO_REPORT; REPORTS], 0, 0);
-        (self.key, self.last, self.proven_at) = (key, now, None);
+        (self.key, self.last, self.proven_at, self.attempts) = (key, now, None, 0);
     }
 
     pub(crate) fn probes(&self) -> &[Probe] {
@@ -152,6 +165,7 @@ impl Source {
     /// Where all places are taken by probes that may still be answered, the newcomer is left out,
     /// so that the fastest scanner's first probes grow old enough to be judged.
     pub(crate) fn probe(&mut self, aim: Aim, sender: u16, now: Millis, grace: u32) -> bool {
+        self.attempts = self.attempts.saturating_add(1);
         if self.find(aim).is_some() {
             // The same again, e.g. another connection to a port that is shut: nothing new, and the
             // first attempt's time stands.
@@ -186,6 +200,7 @@ impl Source {
             self.probes.swap(at, self.len);
             self.failures = self.failures.saturating_sub(1);
         }
+        self.attempts = self.attempts.saturating_sub(1);
         let slot = self.succeeded % SUCCESSES;
         if let Some(place) = self.successes.get_mut(slot) {
             *place = Success { port: aim.port, technique: aim.technique, at: now };
