@@ -10,9 +10,8 @@
 //! A bounded table of two-way conversations within one segment and VLAN stack ([`FlowTable`]), what
 //! TCP numbers prove about addresses and the table of lately proven ones that workers share
 //! ([`ProvenSources`]), datagrams from fragments ([`Defrag`]), the bytes of TCP in order
-//! ([`Streams`]) and the last of them for whoever looks at the raw stream ([`StreamWindows`]). Each
-//! is a structure of its own with its own bounded memory. This crate must never read a clock, know
-//! a verdict, or allocate after start.
+//! ([`Streams`]). Each is a structure of its own with its own bounded memory. This crate must never
+//! read a clock, know a verdict, or allocate after start.
 #![cfg_attr(
     not(test),
     deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
@@ -39,7 +38,6 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod window;
 
 pub use config::{FlowConfig, Midstream, RstAnswer, Size, Timeouts, WhenFull};
 pub use counters::FlowCounters;
@@ -60,4 +58,3 @@ pub use streams::{
 };
 pub use table::{Admission, Arrival, FlowTable, Located};
 pub use target::{FragmentPolicy, TargetPolicy};
-pub use window::{StreamWindows, WindowConfig, WindowCounters};

@@ -8,7 +8,6 @@ use portcullis_detect::{Case as PatternCase, OfferedHit, PatternGroup, Patterns}
 use portcullis_matcher::{Budget, BuildError, Builder, Case, Limits, Literal, Matcher};
 use portcullis_plugin_abi::buffer_kind;
 use portcullis_types::PluginId;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Hits that one event carries at most; more are counted and dropped.
 pub(crate) const HITS_PER_EVENT: usize = 1_024;
@@ -18,8 +17,6 @@ pub(crate) const HITS_PER_EVENT: usize = 1_024;
 struct Group {
     plugin: PluginId,
     covers: PatternGroup,
-    /// A payload of near misses was seen: its automaton is worth its memory.
-    pressed: AtomicBool,
 }
 
 /// What all flow-scope plugins look for.
@@ -97,8 +94,7 @@ impl Prefilter {
                         list.push(at);
                     }
                 }
-                let (covers, pressed) = (covers.clone(), AtomicBool::new(false));
-                groups.push(Group { plugin, covers, pressed });
+                groups.push(Group { plugin, covers: covers.clone() });
             }
         }
         Ok(Prefilter { matcher: builder.build(), groups, by_kind })
@@ -148,21 +144,8 @@ impl Prefilter {
             counters.bytes += slice.len() as u64;
             counters.hits += (hits.len() - before) as u64;
             counters.hits_lost += lost;
-            if budget.overruns() > 0 {
-                counters.overruns += 1;
-                group.pressed.store(true, Ordering::Relaxed);
-            }
+            counters.overruns += u64::from(budget.overruns());
         }
-    }
-
-    /// Makes the automata of the groups that near misses press upon; says how many bytes they
-    /// take. Off the street: each takes milliseconds, once.
-    pub fn prepare_pressed(&self) -> usize {
-        (0..)
-            .zip(&self.groups)
-            .filter(|(_, group)| group.pressed.swap(false, Ordering::Relaxed))
-            .map(|(at, _)| self.matcher.prepare(at))
-            .sum()
     }
 
     /// Literals of all plugins.

@@ -329,34 +329,6 @@ fn what_is_no_capture_is_refused_at_once() {
     assert!(PcapSource::open::<&Path>(&[]).is_err());
 }
 
-/// Reading speed, with the file in the page cache: `--ignored --nocapture` prints it.
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    let mut file = ClassicFile::new(false, 0xa1b2_c3d4, 1);
-    for i in 0..4_000_000_u32 {
-        file.words(&[i, 0, 64, 64]);
-        file.bytes.extend([0x5a; 64]);
-    }
-    let path = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(path.path(), &file.bytes).unwrap();
-    for _ in 0..5 {
-        let mut source = PcapSource::open(&[path.path()]).unwrap();
-        let (mut burst, mut frames, mut sum) = (Vec::with_capacity(256), 0_u64, 0_u64);
-        let start = std::time::Instant::now();
-        while source.receive(&mut burst, 256) != Received::EndOfInput {
-            for frame in burst.drain(..) {
-                frames += 1;
-                sum += u64::from(source.bytes(&frame.slot)[12]);
-                source.discard(frame.slot);
-            }
-        }
-        let spent = start.elapsed();
-        assert_eq!(sum, frames * 0x5a);
-        println!("{:.1} million frames a second", frames as f64 / spent.as_secs_f64() / 1e6);
-    }
-}
-
 /// Reads whatever it is, if it is taken for a capture at all.
 fn survive(bytes: &[u8]) {
     let file = tempfile::NamedTempFile::new().unwrap();
