@@ -87,6 +87,8 @@ lane_counters! {
     opened,
     /// Flows that an exclusion lets pass unread.
     do_not_scan,
+    /// Packets in fragments, which pass unread where others of their flow are read.
+    fragments_unread,
     /// Events offered to flow-scope detectors.
     events,
     /// Events offered to host-scope detectors.

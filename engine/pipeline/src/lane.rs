@@ -242,7 +242,11 @@ impl Lane {
     ) {
         let LaneParts { flows, detectors, reading, counters, .. } = &mut self.parts;
         let (Some(reading), Some(flow)) = (reading, flows.flow(seen.id)) else { return };
-        if flow.do_not_scan() || packet.fragment.is_some() {
+        if flow.do_not_scan() {
+            return;
+        }
+        if packet.fragment.is_some() {
+            counters.fragments_unread.add(1);
             return;
         }
         let teller = Teller {

@@ -60,6 +60,10 @@ fn merged(running: &Config, fresh: &Config) -> (Config, Vec<String>) {
     keep("plugins.host_shards", plugins.0.host_shards == plugins.1.host_shards);
     keep("plugins.grant (swap the plugin, or restart)", plugins.0.grants == plugins.1.grants);
     next.plugins.host_shards = running.plugins.host_shards;
+    keep("[rules]", running.rules == fresh.rules);
+    next.rules = running.rules.clone();
+    keep("[streams]", running.streams == fresh.streams);
+    next.streams = running.streams;
     let files = (&running.events.file, running.events.queue);
     keep("events.file, events.queue", files == (&fresh.events.file, fresh.events.queue));
     keep("control.socket", running.control.socket == fresh.control.socket);

@@ -91,11 +91,15 @@ fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     };
     write(
         "[blocks]\nmax = 7\nprotect_sessions = false\n[attacks]\naction = \"terminate\"\n\
-           [[exclusion]]\nrow = \"192.0.2.1 do-not-block\"\n",
+           [[exclusion]]\nrow = \"192.0.2.1 do-not-block\"\n\
+           [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\n",
     );
     let reply = lab.handle.reload(&peer()).unwrap();
     assert!(reply.changed.iter().any(|c| c == "[attacks]"), "{:?}", reply.changed);
-    assert!(reply.needs_restart.iter().any(|c| c == "blocks.max"), "{:?}", reply.needs_restart);
+    for restart in ["blocks.max", "[rules]", "[streams]"] {
+        let named = reply.needs_restart.iter().any(|c| c == restart);
+        assert!(named, "{restart}: {:?}", reply.needs_restart);
+    }
     assert!(lab.sources().is_empty(), "the new row freed it");
     let in_file = RemoveExclusion { row: "192.0.2.1 do-not-block".into() };
     let refused = lab.handle.remove_exclusion(&peer(), in_file).unwrap_err();
