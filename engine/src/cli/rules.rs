@@ -63,7 +63,7 @@ Examples:
 
 Name the file in [rules] compiled, or give it to `replay --rules-compiled`. The same rules give the
 same bytes. The file is replaced as a whole, so an engine that has the old one mapped goes on with
-it until the engine is started again. Rules that are refused are left out; `rules check` says why.")]
+it until the engine is started again. Rules that are refused are left out: see `rules check`.")]
 pub(crate) struct RulesCompile {
     /// The rules.
     #[command(flatten)]
