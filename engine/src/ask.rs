@@ -37,7 +37,7 @@ pub(crate) fn check(cli: &Cli, arguments: &CheckArgs, out: &mut impl Write) -> R
         .map_or_else(|mistakes| mistakes, |built| built.warnings);
     match cli.output {
         Output::Json => serde_json::to_writer_pretty(&mut *out, &found)?,
-        Output::Table => write!(out, "{found}")?,
+        Output::Table => writeln!(out, "{found}")?,
     }
     if found.has_errors() {
         bail!("{} is not in order", cli.config_path().display());

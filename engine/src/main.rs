@@ -44,10 +44,24 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
         // Whoever reads our output has gone away: not our failure.
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("portcullis: {e:#}");
+            eprintln!("portcullis: {}", told(&e));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes. Some of our errors tell their cause themselves, amid a remedy; those
+/// causes are not told twice.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
@@ -57,4 +71,18 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         plain.or_else(|| cause.downcast_ref::<serde_json::Error>()?.io_error_kind())
     };
     error.chain().filter_map(kind).any(|kind| kind == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn causes_are_told_once() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let plain = anyhow::Error::new(missing).context("cannot read x.pcap");
+        assert_eq!(told(&plain), "cannot read x.pcap: entity not found");
+        let itself = plain.context("cannot read x.pcap: entity not found; name another");
+        assert_eq!(told(&itself), "cannot read x.pcap: entity not found; name another");
+    }
 }
