@@ -141,9 +141,9 @@ fn at_full_rate_every_lost_frame_is_counted() {
     assert_eq!(format!("{counted}"), lost.to_string(), "{delivery:?}\n{after:#?}");
 }
 
-/// The engine's figures and the wires', once no frame crosses any more. Hosts of the lab speak of their
-/// own accord now and then (address resolution, listeners' reports); such a frame between two
-/// readings would be taken for a loss.
+/// The engine's figures and the wires', once no frame crosses any more. Hosts of the lab speak of
+/// their own accord now and then (address resolution, listeners' reports); such a frame between
+/// two readings would be taken for a loss.
 fn at_rest(engine: &Engine<'_>, lab: &Lab) -> (Figures, Border) {
     let mut border = Border::read(lab);
     for _ in 0..20 {
