@@ -15,10 +15,12 @@ use portcullis_detect::{
     PluginEvent, Scope,
 };
 use portcullis_enforce::{BlockId, Book, BookConfig, BookEvent, TableOrder, WorkerTable};
-use portcullis_flow::{FlowConfig, FlowTable, HashKey, ProvenSources, Size};
+use portcullis_flow::{
+    DefragConfig, DefragPolicy, FlowConfig, FlowTable, HashKey, ProvenSources, Size,
+};
 use portcullis_pipeline::{
-    Audience, BURST_FRAMES, Fate, InHand, Lane, LaneCounters, LaneParts, Outlet, REPLAY_LANES,
-    Replay, ReplayParts, Report, Snapshot, read_headers,
+    Audience, BURST_FRAMES, Fate, Fragments, InHand, Lane, LaneCounters, LaneParts, Outlet,
+    REPLAY_LANES, Replay, ReplayParts, Report, Snapshot, read_headers,
 };
 use portcullis_plugin_sdk::Guest;
 use portcullis_types::{
@@ -156,6 +158,11 @@ impl Street {
             judge: Judge::new(Arc::clone(breaker)),
             proven: Arc::clone(proven),
             snapshot: Arc::clone(&self.snapshot),
+            fragments: Some(Box::new(Fragments::new(
+                DefragConfig::default(),
+                DefragPolicy::default(),
+                SEED,
+            ))),
             reading: None,
             counters: Arc::new(LaneCounters::default()),
         }))

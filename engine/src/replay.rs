@@ -15,8 +15,8 @@ use portcullis_detect::{HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
 use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Lane, LaneCounters, LaneParts, REPLAY_LANES, Reading, ReadingFigures, Replay, ReplayParts,
-    Snapshot,
+    Fragments, Lane, LaneCounters, LaneParts, REPLAY_LANES, Reading, ReadingFigures, Replay,
+    ReplayParts, Snapshot,
 };
 use portcullis_types::{DropReason, SegmentId};
 use portcullis_verdict::{Breaker, Judge};
@@ -228,6 +228,11 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
             judge: Judge::new(Arc::clone(&breaker)),
             proven: Arc::clone(&proven),
             snapshot: Arc::clone(&setting.snapshot),
+            fragments: Some(Box::new(Fragments::new(
+                street::defrag_config(config, REPLAY_LANES),
+                street::defrag_policy(config, Placement::Watching),
+                SEED,
+            ))),
             reading: reading(),
             counters: Arc::new(LaneCounters::default()),
         }))

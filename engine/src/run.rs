@@ -26,8 +26,8 @@ use portcullis_enforce::WorkerTable;
 use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size};
 use portcullis_pipeline::{
-    LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, Reading, ReadingConfig, ShardParts,
-    ShardRing, ShardWorker, Worker, WorkerParts,
+    Fragments, LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, Reading, ReadingConfig,
+    ShardParts, ShardRing, ShardWorker, Worker, WorkerParts,
 };
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
@@ -287,6 +287,7 @@ impl Common {
             judge: Judge::new(Arc::clone(&self.breaker)),
             proven: Arc::clone(&self.proven),
             snapshot: self.lines.snapshot.load_full(),
+            fragments: None,
             reading: None,
             counters: Arc::clone(&post.counters),
         }
@@ -368,6 +369,11 @@ impl Street {
             let detectors = plugins.flow_host(common.limits())?;
             let mut parts = common.lane(seats.segment, common.flow_config(), detectors, &post);
             parts.host_interests = seats.interests.clone();
+            parts.fragments = Some(Box::new(Fragments::new(
+                street::defrag_config(&common.config, common.workers),
+                street::defrag_policy(&common.config, Placement::Inline),
+                common.seed,
+            )));
             if let Some(config) = common.reading(plugins) {
                 parts.reading = Some(Box::new(Reading::new(config, plugins.prefilter()?)));
             }
@@ -457,6 +463,8 @@ fn memory(
     let (blocks, posts) = (common.config.blocks.max as usize, common.workers + shards);
     let mut terms: Vec<MemoryTerm> = segments.iter().flat_map(|s| s.memory.clone()).collect();
     terms.extend(times(common.workers, common.flow_config().memory_terms()));
+    let fragments = street::defrag_config(&common.config, common.workers).memory_terms();
+    terms.extend(times(common.workers, fragments));
     if let Some(reading) = common.reading(plugins) {
         terms.extend(times(common.workers, reading.memory_terms()));
     }

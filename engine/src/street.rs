@@ -5,7 +5,8 @@ use std::sync::Arc;
 use portcullis_control::config::{Config, Midstream, OneSided, StreamMidstream, Urgent, WhenFull};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
-    FlowConfig, FragmentLimits, Placement, Size, StreamConfig, StreamPickup, StreamPolicy, Timeouts,
+    DefragConfig, DefragPolicy, FlowConfig, Placement, Size, StreamConfig, StreamPickup,
+    StreamPolicy, Timeouts,
 };
 use portcullis_pipeline::ReadingConfig;
 
@@ -38,12 +39,27 @@ pub(crate) fn flow_config(config: &Config, lanes: usize, seed: [u8; 16]) -> Flow
         WhenFull::EvictOldest => portcullis_flow::WhenFull::EvictOldest,
         WhenFull::Refuse => portcullis_flow::WhenFull::Refuse,
     };
-    made.fragments = FragmentLimits {
+    made
+}
+
+/// Datagrams in pieces of one of `lanes` lanes.
+pub(crate) fn defrag_config(config: &Config, lanes: usize) -> DefragConfig {
+    let (flow, defaults) = (&config.flow, DefragConfig::default());
+    let bytes = flow.fragment_memory / lanes.max(1) as u64;
+    let fragments = u32::try_from(bytes / 512).unwrap_or(u32::MAX);
+    DefragConfig {
         datagrams: (flow.fragments / u32::try_from(lanes.max(1)).unwrap_or(1)).max(64),
+        bytes,
+        fragments: fragments.max(2 * defaults.fragments_per_datagram),
         timeout_v4: flow.fragment_timeout_v4,
         timeout_v6: flow.fragment_timeout_v6,
-    };
-    made
+        ..defaults
+    }
+}
+
+/// How they are put together.
+pub(crate) fn defrag_policy(config: &Config, placement: Placement) -> DefragPolicy {
+    DefragPolicy { target: config.streams.target, placement, ..DefragPolicy::default() }
 }
 
 /// What one of `lanes` lanes reads behind the headers.

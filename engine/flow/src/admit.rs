@@ -25,11 +25,10 @@ impl FlowTable {
     ) -> Admission {
         match located.kind {
             Kind::Whole => {
-                let admission = self.admit_keyed(located, packet, arrival, inside);
-                if packet.fragment.is_none() {
-                    return admission;
+                if packet.fragment.is_some() {
+                    return self.lone(packet);
                 }
-                self.first_fragment(admission, packet, arrival)
+                self.admit_keyed(located, packet, arrival, inside)
             }
             Kind::Quoted => {
                 if let Some(admission) = self.attach_error(located, packet, arrival) {
@@ -40,12 +39,14 @@ impl FlowTable {
                 let located = self.located(key, end, Kind::Whole);
                 self.admit_keyed(&located, packet, arrival, inside)
             }
-            Kind::LaterFragment => self.later_fragment(packet, arrival),
-            Kind::Flowless => {
-                self.counters.flowless += 1;
-                Admission::NoFlow { changes: Changes::EMPTY, rejects: packet.rejects }
-            }
+            Kind::Flowless => self.lone(packet),
         }
+    }
+
+    #[cold]
+    fn lone(&mut self, packet: &Packet) -> Admission {
+        self.counters.flowless += 1;
+        Admission::NoFlow { rejects: packet.rejects }
     }
 
     #[inline]
@@ -236,67 +237,36 @@ impl FlowTable {
         Some(Admission::Flow { id, direction, changes, rejects })
     }
 
-    /// A first fragment has its flow by its ports; the tracker takes note for the later ones.
-    #[cold]
-    fn first_fragment(
-        &mut self,
-        admission: Admission,
-        packet: &Packet,
+    /// The flow that a first fragment's ports name, where it is there. A fragment begins no flow
+    /// and changes no state: the whole datagram does.
+    pub fn flow_of_fragment(
+        &self,
+        located: &Located,
         arrival: Arrival,
-    ) -> Admission {
-        let Admission::Flow { id, direction, mut changes, mut rejects } = admission else {
-            return admission;
-        };
-        let Some(fragment) = packet.fragment else { return admission };
-        let flow = Some((id, direction));
-        let tracked = self.fragments.track(arrival.segment, packet, fragment, flow, arrival.now);
-        rejects = rejects.union(self.fragment_rejects(id, tracked.reject, &mut changes));
-        if tracked.conflict {
-            self.counters.fragment_conflict += 1;
-            changes.add(Changes::FRAGMENT_CONFLICT);
+    ) -> Option<(FlowId, Direction)> {
+        if located.kind == Kind::Flowless {
+            return None;
         }
-        Admission::Flow { id, direction, changes, rejects }
+        let slot = self.find_hinted(located).filter(|&slot| !self.is_over(slot, arrival))?;
+        let flow = self.flows.get(slot as usize)?;
+        let id = FlowId { index: slot, generation: flow.generation };
+        Some((id, flow.direction_from(located.end)))
     }
 
-    #[cold]
-    fn later_fragment(&mut self, packet: &Packet, arrival: Arrival) -> Admission {
-        let mut changes = Changes::EMPTY;
-        let Some(fragment) = packet.fragment else {
-            return Admission::NoFlow { changes, rejects: packet.rejects };
-        };
-        let tracked = self.fragments.track(arrival.segment, packet, fragment, None, arrival.now);
-        if tracked.conflict {
-            self.counters.fragment_conflict += 1;
-            changes.add(Changes::FRAGMENT_CONFLICT);
-        }
-        let known = tracked.flow.filter(|&(id, _)| self.flow(id).is_some());
-        let Some((id, direction)) = known else {
-            self.counters.fragment_early += 1;
-            let own = tracked.reject.map_or(RejectSet::EMPTY, |r| RejectSet::EMPTY.with(r));
-            return Admission::NoFlow { changes, rejects: packet.rejects.union(own) };
-        };
-        self.counters.fragment_followed += 1;
-        let mut rejects = RejectSet::EMPTY;
-        if let Some(flow) = self.flow_mut(id) {
-            count(flow, direction, arrival);
-            rejects = fresh_rejects(flow, packet.rejects, &mut changes);
-        }
-        rejects = rejects.union(self.fragment_rejects(id, tracked.reject, &mut changes));
-        Admission::Flow { id, direction, changes, rejects }
-    }
-
-    fn fragment_rejects(
+    /// Counts a fragment in its datagram's flow. `rejects` are the fragment's own; `None` where
+    /// the flow is over.
+    pub fn follow_fragment(
         &mut self,
-        id: FlowId,
-        reject: Option<portcullis_wire::Reject>,
-        changes: &mut Changes,
-    ) -> RejectSet {
-        match (self.flow_mut(id), reject) {
-            (Some(flow), Some(reject)) => {
-                fresh_rejects(flow, RejectSet::EMPTY.with(reject), changes)
-            }
-            _ => RejectSet::EMPTY,
-        }
+        (id, direction): (FlowId, Direction),
+        rejects: RejectSet,
+        arrival: Arrival,
+    ) -> Option<Admission> {
+        let mut changes = Changes::EMPTY;
+        let flow = self.flow_mut(id)?;
+        count(flow, direction, arrival);
+        let rejects = fresh_rejects(flow, rejects, &mut changes);
+        self.counters.fragment_followed += 1;
+        Some(Admission::Flow { id, direction, changes, rejects })
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the table is told at start: sizes, timeouts and policies.
 
 use crate::flow::{Flow, TcpState};
-use crate::fragments::FragmentLimits;
 use crate::key::{ICMP, ICMP6, TCP, UDP};
 use crate::slab::{Index, Lists};
 use crate::table::{ENDED_MAX, HEADS, PendingEnd};
@@ -12,7 +11,7 @@ use std::time::Duration;
 /// How many flows a table may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Size {
-    /// As many as fit in these bytes, fragments and all else of this crate included.
+    /// As many as fit in these bytes, all else of the table included.
     Bytes(u64),
     /// Exactly so many; at least 16, at most 2^30.
     Flows(u32),
@@ -183,8 +182,6 @@ pub struct FlowConfig {
     pub rst_answer: RstAnswer,
     /// What gives way in a full table.
     pub when_full: WhenFull,
-    /// Datagrams in pieces.
-    pub fragments: FragmentLimits,
 }
 
 impl FlowConfig {
@@ -198,7 +195,6 @@ impl FlowConfig {
             midstream: Midstream::default(),
             rst_answer: RstAnswer::default(),
             when_full: WhenFull::default(),
-            fragments: FragmentLimits::default(),
         }
     }
 
@@ -223,7 +219,7 @@ impl FlowConfig {
     }
 
     /// The sum, term by term.
-    fn terms(&self, flows: u32) -> [(&'static str, u64); 5] {
+    fn terms(&self, flows: u32) -> [(&'static str, u64); 4] {
         let ended = ENDED_MAX as u64 * size_of::<PendingEnd>() as u64;
         [
             ("flow table: flows of 192 bytes", u64::from(flows) * size_of::<Flow>() as u64),
@@ -234,7 +230,6 @@ impl FlowConfig {
                 Lists::bytes(flows, BUCKETS) + Lists::bytes(flows, HEADS),
             ),
             ("flow table: ended flows not yet taken", ended),
-            ("fragment tracker", self.fragments.bytes()),
         ]
     }
 

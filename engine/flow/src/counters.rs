@@ -33,20 +33,10 @@ pub struct FlowCounters {
     pub proven: u64,
     /// Packets of TCP that came in by the port where the other end lives; they change no state.
     pub wrong_port: u64,
-    /// Packets that belong to no flow: ARP and what is not IP.
+    /// Packets that belong to no flow: ARP, what is not IP, and lone fragments.
     pub flowless: u64,
-    /// Fragments that followed their first one.
+    /// Fragments of datagrams whose first one named a flow that was there.
     pub fragment_followed: u64,
-    /// Fragments that came before their first one and so have no flow.
-    pub fragment_early: u64,
-    /// Fragments that overlap or repeat others, or belong to a datagram condemned for that.
-    pub fragment_conflict: u64,
-    /// Datagrams forgotten to make place for others.
-    pub fragment_evicted: u64,
-    /// Datagrams forgotten because they stayed in pieces.
-    pub fragment_expired: u64,
-    /// Datagrams whose fragments were all seen.
-    pub fragment_whole: u64,
     /// ICMP errors that belong to the flow they quote.
     pub icmp_attached: u64,
     /// ICMP errors that quote no known flow, or do not fit it; they are flows of their own.

@@ -17,6 +17,7 @@
 //!
 //! This directory must never read a clock, know a verdict, or allocate after start.
 
+mod key;
 mod policy;
 mod rebuild;
 mod table;

@@ -10,8 +10,8 @@ use portcullis_types::Tick;
 const PASSED_MAX: usize = 8;
 
 impl FlowTable {
-    /// Ends flows whose time is up: looks at no more than `budget` flows and as many fragmented
-    /// datagrams, so that a burst never pays for more. Flows that ended earlier, to make place or
+    /// Ends flows whose time is up: looks at no more than `budget` flows, so that a burst never
+    /// pays for more. Flows that ended earlier, to make place or
     /// because another began between the same ends, are told first and cost nothing.
     pub fn expire(
         &mut self,
@@ -20,7 +20,6 @@ impl FlowTable {
         ended: &mut impl FnMut(FlowId, &Flow, EndReason),
     ) {
         self.take_ended(ended);
-        self.fragments.expire(now, budget);
         self.weigh();
         let mut left = budget;
         while left > 0 {

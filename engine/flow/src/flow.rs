@@ -512,12 +512,9 @@ impl Changes {
     pub const UNREACHABLE: Changes = Changes(1 << 8);
     /// `rejects` holds something that this flow has not reported before. Per packet.
     pub const REJECTED: Changes = Changes(1 << 9);
-    /// The fragment overlaps or repeats another, or its datagram was condemned for that before
-    /// (RFC 5722): policy decides. Per packet, not once per flow.
-    pub const FRAGMENT_CONFLICT: Changes = Changes(1 << 10);
     /// Other flows ended to make place for this one; take them with
     /// [`crate::FlowTable::take_ended`] before telling anyone of this one's start. Per packet.
-    pub const OTHERS_ENDED: Changes = Changes(1 << 11);
+    pub const OTHERS_ENDED: Changes = Changes(1 << 10);
 
     /// Whether all of `wanted` are set.
     #[inline]
@@ -547,7 +544,7 @@ impl Changes {
 
 impl std::fmt::Debug for Changes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const NAMES: [&str; 12] = [
+        const NAMES: [&str; 11] = [
             "started",
             "replied",
             "established",
@@ -558,7 +555,6 @@ impl std::fmt::Debug for Changes {
             "refused",
             "unreachable",
             "rejected",
-            "fragment_conflict",
             "others_ended",
         ];
         let set = NAMES.iter().enumerate().filter(|(bit, _)| self.0 >> bit & 1 == 1);

@@ -9,7 +9,7 @@ use crate::streams::{
 };
 use crate::table::{Admission, FlowTable};
 use crate::target::TargetPolicy;
-use portcullis_types::{Addr, PortSide, SegmentId, Tick};
+use portcullis_types::{Addr, DropReason, PortSide, SegmentId, Tick};
 use portcullis_wire::build::Craft;
 use portcullis_wire::{
     Checks, Fragment, LinkType, Packet, PacketKind, Quoted, Reject, Tcp, TcpFlags, TcpOptions,
@@ -26,7 +26,6 @@ const STEP: usize = 12;
 pub fn fuzz_admit(bytes: &[u8]) {
     let [policy, rest @ ..] = bytes else { return };
     let mut config = FlowConfig::with_size(Size::Flows(16), [*policy; 16]);
-    config.fragments.datagrams = 4;
     if policy & 1 == 1 {
         config.when_full = WhenFull::Refuse;
     }
@@ -278,7 +277,7 @@ pub fn fuzz_defrag(bytes: &[u8]) {
             continue;
         };
         packet.fragment = packet.fragment.or(Some(part));
-        let done = defrag.insert(SegmentId(0), &packet, frame, &policy, now);
+        let done = defrag.insert(SegmentId(0), (&packet, frame), None, &policy, now);
         if let FragmentFate::Whole(whole) = done.fate {
             assert!(whole.bytes.len() <= 65_535);
             if let Ok(read) = whole.parse(&packet, Checks::IPV4) {
@@ -287,7 +286,7 @@ pub fn fuzz_defrag(bytes: &[u8]) {
             }
         }
         if kind & 0xf0 == 0x30 {
-            defrag.condemn(SegmentId(0), &packet, now);
+            defrag.condemn(SegmentId(0), &packet, DropReason::Verdict, now);
         }
         defrag.expire(now, 1);
         assert!(defrag.counters().pages <= 40);

@@ -23,7 +23,6 @@ mod counters;
 mod defrag;
 mod ending;
 mod flow;
-mod fragments;
 mod fuzz;
 mod hash;
 mod key;
@@ -46,7 +45,6 @@ pub use defrag::{
     WholeDatagram,
 };
 pub use flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, Tally, TcpEnd, TcpState};
-pub use fragments::FragmentLimits;
 #[doc(hidden)]
 pub use fuzz::{fuzz_admit, fuzz_defrag, fuzz_streams};
 pub use hash::{HashKey, lane_hash, lane_of};

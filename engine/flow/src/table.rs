@@ -13,7 +13,6 @@
 use crate::config::{CLASSES, Class, FlowConfig, WhenFull};
 use crate::counters::FlowCounters;
 use crate::flow::{Changes, Direction, EndReason, Flow, FlowId, Rank, mark};
-use crate::fragments::Fragments;
 use crate::hash::HashKey;
 use crate::key::{End, FlowKey};
 use crate::slab::{Index, Lists};
@@ -43,15 +42,13 @@ pub enum Admission {
         direction: Direction,
         /// What it changed.
         changes: Changes,
-        /// Rejects that this flow has not reported before, the packet's own and the fragment
-        /// tracker's.
+        /// Rejects of the packet that this flow has not reported before.
         rejects: RejectSet,
     },
-    /// ARP, what is not IP, and fragments that came before their first one.
+    /// ARP, what is not IP, and fragments: a flow has whole datagrams only. See
+    /// [`FlowTable::flow_of_fragment`].
     NoFlow {
-        /// At most [`Changes::FRAGMENT_CONFLICT`].
-        changes: Changes,
-        /// All of the packet's and the fragment tracker's.
+        /// All of the packet's.
         rejects: RejectSet,
     },
     /// A limit of ours: the flow could not be kept.
@@ -84,10 +81,8 @@ pub struct Located {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// No IP.
+    /// No IP, or a fragment without ports.
     Flowless,
-    /// A fragment without ports.
-    LaterFragment,
     /// An ICMP error: the key is that of the packet it quotes, `end` who is said to have sent it.
     Quoted,
     Whole,
@@ -102,7 +97,6 @@ pub struct FlowTable {
     pub(crate) index: Index,
     pub(crate) wheel: Wheel,
     pub(crate) ranks: Lists,
-    pub(crate) fragments: Fragments,
     pub(crate) ended: Vec<PendingEnd>,
     pub(crate) timeouts: [u64; CLASSES],
     pub(crate) emergency_timeouts: [u64; CLASSES],
@@ -134,7 +128,6 @@ impl FlowTable {
             index: Index::new(room),
             wheel: Wheel::new(room),
             ranks,
-            fragments: Fragments::new(config.fragments, hash),
             ended: Vec::with_capacity(ENDED_MAX),
             timeouts: config.timeouts.table(),
             emergency_timeouts: config.emergency.table(),
@@ -166,7 +159,7 @@ impl FlowTable {
     pub fn locate(&self, segment: SegmentId, packet: &Packet) -> Located {
         let kind = match (packet.kind, &packet.quoted) {
             (PacketKind::Arp | PacketKind::Other, _) => Kind::Flowless,
-            (PacketKind::Ip, _) if !packet.has_transport() => Kind::LaterFragment,
+            (PacketKind::Ip, _) if !packet.has_transport() => Kind::Flowless,
             // An error goes to whoever sent the packet that it quotes; others are made up.
             (PacketKind::Ip, Some(quoted)) if quoted.src == packet.dst => {
                 let (key, end) = FlowKey::quoted(segment, packet, quoted);
@@ -242,13 +235,7 @@ impl FlowTable {
 
     /// What was counted.
     pub fn counters(&self) -> FlowCounters {
-        let tracker = self.fragments.counters;
-        FlowCounters {
-            fragment_evicted: tracker.evicted,
-            fragment_expired: tracker.expired,
-            fragment_whole: tracker.whole,
-            ..self.counters
-        }
+        self.counters
     }
 
     /// Flows in the table now.

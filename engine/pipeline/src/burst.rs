@@ -2,7 +2,7 @@
 
 use portcullis_flow::{Direction, FlowId};
 use portcullis_types::{DropReason, FrameIndex, PortSide, SegmentId, Tick, Whence};
-use portcullis_wire::Packet;
+use portcullis_wire::{Fragment, Packet};
 
 /// Frames that one worker takes in one burst. 64 keeps the packets in the first-level cache and the
 /// wait for a verdict short; the kernel sends at most 32 at a time in copy mode anyway.
@@ -35,6 +35,9 @@ pub struct InHand {
     pub wire_len: u32,
     /// Its headers; `None` where they cannot be used.
     pub packet: Option<Packet>,
+    /// Which part of a datagram it is. [`InHand::packet`] is the whole datagram then, where this
+    /// frame has completed it, but for the offset of the IP header.
+    pub fragment: Option<Fragment>,
     /// Its flow and its direction in it.
     pub flow: Option<(FlowId, Direction)>,
     /// What becomes of it.
@@ -52,6 +55,7 @@ impl InHand {
             number: 0,
             wire_len,
             packet: None,
+            fragment: None,
             flow: None,
             fate: Fate::Forward,
         }

@@ -87,8 +87,30 @@ lane_counters! {
     opened,
     /// Flows that an exclusion lets pass unread.
     do_not_scan,
-    /// Packets in fragments, which pass unread where others of their flow are read.
+    /// Fragments.
+    fragments,
+    /// Fragments that pass unread, since their lane puts no datagrams together.
     fragments_unread,
+    /// Fragments that must not arrive, by place or content or since their datagram was given up.
+    fragments_refused,
+    /// Fragments that repeat others, byte for byte.
+    fragments_repeated,
+    /// Fragments that cover bytes that others had.
+    fragments_overlapping,
+    /// Of these, those with other bytes.
+    fragments_conflicting,
+    /// Bytes that fragments of incomplete datagrams take now, in pages.
+    fragment_bytes,
+    /// Datagrams put together, and read.
+    datagrams_rebuilt,
+    /// Datagrams given up because their receiver gives them up or must not have them.
+    datagrams_condemned,
+    /// Datagrams given up for want of memory.
+    datagrams_starved,
+    /// Datagrams forgotten to make place for others.
+    datagrams_evicted,
+    /// Datagrams forgotten because they stayed in pieces.
+    datagrams_expired,
     /// Events offered to flow-scope detectors.
     events,
     /// Events offered to host-scope detectors.

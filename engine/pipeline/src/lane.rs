@@ -8,13 +8,14 @@
 use crate::burst::{Fate, InHand};
 use crate::counters::LaneCounters;
 use crate::decide::Ending;
+use crate::fragments::Fragments;
 use crate::outlet::Outlet;
 use crate::reading::{Reading, Teller};
 use crate::snapshot::{OnFault, Snapshot};
 use crate::telling::Seen;
 use portcullis_detect::{Fault, FlowHost, Interests};
 use portcullis_enforce::{WorkerTable, is_link_control};
-use portcullis_flow::{Admission, Arrival, Changes, FlowId, FlowTable, Located, ProvenSources};
+use portcullis_flow::{Admission, Changes, FlowId, FlowTable, Located, ProvenSources};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Judge, Mode};
@@ -46,6 +47,8 @@ pub struct LaneParts {
     pub proven: Arc<ProvenSources>,
     /// Policy.
     pub snapshot: Arc<Snapshot>,
+    /// Datagrams in pieces; `None` where fragments pass unread.
+    pub fragments: Option<Box<Fragments>>,
     /// Streams, decoders and the matcher; `None` where no detector reads behind the headers.
     pub reading: Option<Box<Reading>>,
     /// What is counted.
@@ -96,6 +99,7 @@ impl Lane {
         link: impl Fn(FrameIndex) -> LinkType,
         outlet: &mut impl Outlet,
     ) {
+        self.forget_condemned();
         let mut located = std::mem::take(&mut self.located);
         for (at, held) in burst.iter_mut().enumerate() {
             if let Some(found) = self.read(held, bytes(held.index), link(held.index), outlet) {
@@ -167,14 +171,30 @@ impl Lane {
         outlet: &mut impl Outlet,
     ) {
         let Some(packet) = held.packet else { return };
-        let (segment, side, now) = (self.parts.segment, held.side, held.at);
-        let arrival = Arrival { segment, side, frame_len: held.wire_len, now };
+        if packet.fragment.is_some() {
+            return self.follow_fragment(held, located, &packet, bytes, outlet);
+        }
+        self.follow_packet(held, located, &packet, bytes, outlet);
+    }
+
+    /// A whole packet to its flow.
+    #[inline]
+    pub(crate) fn follow_packet(
+        &mut self,
+        held: &mut InHand,
+        located: &Located,
+        packet: &Packet,
+        bytes: &[u8],
+        outlet: &mut impl Outlet,
+    ) {
+        let arrival = self.arrival(held);
+        let (segment, side, now) = (arrival.segment, held.side, held.at);
         let snapshot = &self.parts.snapshot;
         let inside = |client: Addr, server: Addr| {
             let client_side = if client == packet.src { side } else { side.other() };
             snapshot.ends_inside(segment, client_side, (client, server))
         };
-        match self.parts.flows.admit_located(located, &packet, arrival, inside) {
+        match self.parts.flows.admit_located(located, packet, arrival, inside) {
             Admission::Flow { id, direction, changes, rejects } => {
                 held.flow = Some((id, direction));
                 // Flows that made room are told before the new one takes their place.
@@ -183,10 +203,10 @@ impl Lane {
                 }
                 let changes = Changes(changes.0 & !Changes::OTHERS_ENDED.0);
                 let seen = Seen { id, direction, changes, rejects };
-                self.follow_flow(held, &packet, bytes, seen, outlet);
+                self.follow_flow(held, packet, bytes, seen, outlet);
             }
-            Admission::NoFlow { changes, rejects } => {
-                self.examine_lone(held, &packet, bytes, (changes, rejects), outlet);
+            Admission::NoFlow { rejects } => {
+                self.examine_lone(held, packet, bytes, rejects, outlet);
             }
             Admission::Refused(reason) => held.fate = Fate::Drop(reason),
         }
@@ -243,10 +263,6 @@ impl Lane {
         let LaneParts { flows, detectors, reading, counters, .. } = &mut self.parts;
         let (Some(reading), Some(flow)) = (reading, flows.flow(seen.id)) else { return };
         if flow.do_not_scan() {
-            return;
-        }
-        if packet.fragment.is_some() {
-            counters.fragments_unread.add(1);
             return;
         }
         let teller = Teller {
@@ -312,15 +328,24 @@ impl Lane {
     }
 
     /// Whether the segment lets everything pass.
-    fn watches(&self) -> bool {
+    pub(crate) fn watches(&self) -> bool {
         self.parts.snapshot.policy.mode(self.parts.segment) == Mode::Monitor
     }
 
     /// Counts a frame's fate, and makes it a forward where the segment only watches.
     #[inline]
-    pub fn settle_fate(&self, held: &InHand) -> Fate {
+    pub fn settle_fate(&mut self, held: &InHand) -> Fate {
+        if held.fragment.is_some() {
+            return self.settle_fragment(held);
+        }
+        self.settle(held.fate)
+    }
+
+    /// Counts what becomes of a frame.
+    #[inline]
+    pub(crate) fn settle(&self, fate: Fate) -> Fate {
         let counters = &self.parts.counters;
-        match held.fate {
+        match fate {
             Fate::Forward => {
                 counters.forwarded.add(1);
                 Fate::Forward

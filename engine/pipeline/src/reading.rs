@@ -31,7 +31,7 @@ use portcullis_types::{DropReason, MemoryTerm};
 use portcullis_wire::{Packet, TcpFlags, protocol};
 use readers::{Readers, State};
 use std::sync::Arc;
-pub(crate) use tell::Teller;
+pub(crate) use tell::{Teller, ip_header};
 
 /// How much a lane may read at once, and how.
 #[derive(Clone, Debug)]

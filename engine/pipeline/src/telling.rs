@@ -6,14 +6,14 @@ use crate::counters::LaneCounters;
 use crate::events;
 use crate::lane::{EXPIRED_PER_BURST, Lane, LaneParts};
 use crate::outlet::Outlet;
-use crate::reading::{Reading, Teller};
+use crate::reading::{Reading, Teller, ip_header};
 use crate::report::{Anomaly, Conversation, FlowEnded, Report};
 use portcullis_detect::{FlowHost, HostEvent, Interests, Offer, Shown};
 use portcullis_flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, TcpState};
 use portcullis_plugin_abi::{EventKind, FlowRec};
 use portcullis_types::{DropReason, FlowFacts, FrameIndex, Tick};
 use portcullis_verdict::Traffic;
-use portcullis_wire::{LinkType, Packet, Reject, RejectSet};
+use portcullis_wire::{LinkType, Malformed, Packet, Reject, RejectSet};
 
 impl Lane {
     /// Speed 5, and whatever else deserves an event.
@@ -53,19 +53,26 @@ impl Lane {
         held: &mut InHand,
         packet: &Packet,
         bytes: &[u8],
-        (changes, found): (Changes, RejectSet),
+        rejects: RejectSet,
         outlet: &mut impl Outlet,
     ) {
         let ends = (packet.src, packet.dst);
         let inside = self.parts.snapshot.ends_inside(self.parts.segment, held.side, ends);
-        let rejects = found.union(packet.rejects);
-        let seen = Seen { id: FlowId::default(), direction: Direction::ToServer, changes, rejects };
+        let (direction, changes) = (Direction::ToServer, Changes::EMPTY);
+        let seen = Seen { id: FlowId::default(), direction, changes, rejects };
         self.reject(held, packet, seen, outlet);
         let record = events::lone_record(self.parts.segment, packet, inside);
         let facts = events::lone_facts(self.parts.segment, packet, inside);
         let mut offer = Offering { lane: &mut self.parts, held, record, facts, bytes, outlet };
         offer.anomalies(packet, seen);
-        offer.packet(packet, seen.direction);
+        if packet.fragment.is_none() {
+            return offer.packet(packet, direction);
+        }
+        // By itself it has an IP header and no more: ports and payload are the whole datagram's.
+        let tcp = Packet::EMPTY.tcp;
+        let bare = Packet { src_port: 0, dst_port: 0, tcp, payload_len: 0, ..*packet };
+        offer.record = events::lone_record(offer.lane.segment, &bare, inside);
+        offer.packet(&bare, direction);
     }
 
     pub(crate) fn examine_arp(
@@ -138,10 +145,7 @@ impl Lane {
     /// Counts what is wrong with a packet that parsed, tells it once per flow, drops it by policy.
     fn reject(&mut self, held: &mut InHand, packet: &Packet, seen: Seen, outlet: &mut impl Outlet) {
         let new = seen.rejects;
-        let mut all = new.union(packet.rejects);
-        if seen.changes.has(Changes::FRAGMENT_CONFLICT) {
-            all.insert(Reject::FragmentOverlap);
-        }
+        let all = new.union(packet.rejects);
         if all.is_empty() {
             return;
         }
@@ -180,6 +184,17 @@ impl Lane {
         outlet: &mut impl Outlet,
     ) {
         let Err(bad) = portcullis_wire::parse(bytes, link, self.checks()) else { return };
+        self.tell_malformed(held, &bad, outlet);
+    }
+
+    /// Tells of headers that cannot be used, and drops the frame by policy.
+    #[cold]
+    pub(crate) fn tell_malformed(
+        &mut self,
+        held: &mut InHand,
+        bad: &Malformed,
+        outlet: &mut impl Outlet,
+    ) {
         self.parts.counters.reject(bad.reject);
         for reject in bad.rejects.iter() {
             self.parts.counters.reject(reject);
@@ -191,7 +206,7 @@ impl Lane {
         let anomaly = Anomaly {
             at: held.at,
             frame_number: held.number,
-            conversation: Conversation::of_malformed(self.parts.segment, &bad),
+            conversation: Conversation::of_malformed(self.parts.segment, bad),
             reject: bad.reject,
             dropped,
         };
@@ -200,6 +215,7 @@ impl Lane {
 
     /// Ends flows whose time is up, a bounded number.
     pub fn expire(&mut self, now: Tick, outlet: &mut impl Outlet) {
+        self.expire_fragments(now);
         let LaneParts { flows, counters, host_interests, reading, detectors, .. } = &mut self.parts;
         let mut ended = |id: FlowId, flow: &Flow, reason: EndReason| {
             conclude(reading, detectors, (id, flow, now), counters, outlet);
@@ -296,10 +312,15 @@ impl<O: Outlet> Offering<'_, O> {
         event.code = code;
         if inline != 0 {
             self.lane.counters.events.add(1);
+            let payload = Shown::payload(packet.payload(self.bytes));
+            // Rules may ask which part of a datagram a fragment is.
+            let header = ip_header(packet, self.bytes).filter(|_| packet.fragment.is_some());
+            let shown = [payload, header.unwrap_or(payload)];
+            let buffers = shown.get(..1 + usize::from(header.is_some())).unwrap_or_default();
             self.lane.detectors.offer(&Offer {
                 flow: &self.record,
                 event,
-                buffers: &[Shown::payload(packet.payload(self.bytes))],
+                buffers,
                 hits: &[],
                 facts: &self.facts,
                 frame: Some(held.index),

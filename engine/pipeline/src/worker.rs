@@ -267,7 +267,7 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
                 Fate::Drop(_) => self.source.discard(frame.slot),
                 Fate::Forward => {
                     if let Err(reason) = self.source.forward(frame.slot) {
-                        self.lane.parts.counters.take_back(reason);
+                        self.lane.not_sent(held, reason);
                     }
                 }
             }

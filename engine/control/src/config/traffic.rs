@@ -98,7 +98,7 @@ words! {
 /// `[flow]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Flow {
-    /// Bytes of the flow tables of all workers together, fragments included.
+    /// Bytes of the flow tables of all workers together.
     pub memory: u64,
     /// A TCP flow whose handshake is not complete.
     pub tcp_new: Duration,
@@ -122,8 +122,10 @@ pub struct Flow {
     pub midstream: Midstream,
     /// What is done with a new flow when the table is full.
     pub when_full: WhenFull,
-    /// Datagrams in pieces that one worker follows at once; the oldest gives way.
+    /// Datagrams in pieces that are put together at once, all workers together.
     pub fragments: u32,
+    /// Bytes of fragments that wait for the rest of their datagram, all workers together.
+    pub fragment_memory: u64,
     /// How long an IPv4 datagram in pieces is followed.
     pub fragment_timeout_v4: Duration,
     /// How long an IPv6 datagram in pieces is followed.
@@ -152,7 +154,8 @@ impl Default for Flow {
             midstream: Midstream::Accept,
             when_full: WhenFull::EvictOldest,
             fragments: 4096,
-            fragment_timeout_v4: s(30),
+            fragment_memory: 16 << 20,
+            fragment_timeout_v4: s(60),
             fragment_timeout_v6: s(60),
             fragment_overlap: Overlap::Drop,
             proof_window: s(300),
@@ -178,6 +181,7 @@ impl Flow {
             midstream: s.word("midstream", d.midstream),
             when_full: s.word("when_full", d.when_full),
             fragments: s.number("fragments", d.fragments, 16..=1 << 20),
+            fragment_memory: s.size("fragment_memory", d.fragment_memory, 1 << 18..=1 << 32),
             fragment_timeout_v4: s.duration("fragment_timeout_v4", d.fragment_timeout_v4, range()),
             fragment_timeout_v6: s.duration("fragment_timeout_v6", d.fragment_timeout_v6, range()),
             fragment_overlap: s.word("fragment_overlap", d.fragment_overlap),

@@ -12,7 +12,7 @@ use portcullis_wire::Reject;
 pub(super) type Labels = Vec<(&'static str, String)>;
 
 /// Scalar counters of a lane that come and go.
-const LANE_GAUGES: [&str; 1] = ["flows"];
+const LANE_GAUGES: [&str; 2] = ["flows", "fragment_bytes"];
 
 /// Families being gathered. A name's samples must stand together, so each is one call.
 #[derive(Default)]
@@ -208,9 +208,7 @@ impl Figures {
         let rows = self.workers.iter().filter_map(|w| w.flow.map(|f| (w, f))).flat_map(|(w, f)| {
             let reasons = [
                 ("emergency", f.emergencies),
-                ("fragment_conflict", f.fragment_conflict),
-                ("fragment_early", f.fragment_early),
-                ("fragment_evicted", f.fragment_evicted),
+                ("fragment_followed", f.fragment_followed),
                 ("icmp_stray", f.icmp_stray),
                 ("midstream", f.midstream),
                 ("proven", f.proven),

@@ -52,9 +52,11 @@ pub struct DefragConfig {
     pub fragments: u32,
     /// Fragments of one datagram: 1,024.
     pub fragments_per_datagram: u32,
-    /// How long a datagram is followed: 60 s, so that none of its receivers (Linux: 30 s, Windows
-    /// and IPv6: 60 s) still has parts of one that is forgotten here.
-    pub timeout: Duration,
+    /// How long a datagram of IPv4 is followed: 60 s, so that none of its receivers (Linux: 30 s,
+    /// Windows: 60 s) still has parts of one that is forgotten here.
+    pub timeout_v4: Duration,
+    /// How long one of IPv6 is: 60 s (RFC 8200, 4.5).
+    pub timeout_v6: Duration,
 }
 
 impl Default for DefragConfig {
@@ -64,7 +66,8 @@ impl Default for DefragConfig {
             bytes: 16 << 20,
             fragments: 32_768,
             fragments_per_datagram: 1024,
-            timeout: Duration::from_secs(60),
+            timeout_v4: Duration::from_secs(60),
+            timeout_v6: Duration::from_secs(60),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The datagrams in pieces, by who sent them: a bounded table, and the door for fragments.
 
+use crate::defrag::key::{DatagramKey, key_of};
 use crate::defrag::policy::{DefragConfig, DefragCounters, DefragPolicy};
 use crate::defrag::rebuild::{DATAGRAM_MAX, Layout, WholeDatagram, finish};
-use crate::fragments::{DatagramKey, key_of};
+use crate::flow::{Direction, FlowId};
 use crate::hash::HashKey;
 use crate::patchwork::{Extent, Patchwork, Pieces};
 use crate::pool::{Chain, PAGE, Pages};
@@ -42,6 +43,10 @@ pub(crate) struct Datagram {
     /// Bytes of the headers, once its first fragment is known.
     header_len: Option<u16>,
     progress: Progress,
+    /// The flow that its first fragment named.
+    flow: Option<(FlowId, Direction)>,
+    /// What has been said of it: each once.
+    told: RejectSet,
 }
 
 /// What becomes of a fragment's frame.
@@ -61,8 +66,11 @@ pub enum FragmentFate<'a> {
 pub struct Defragmented<'a> {
     /// What becomes of it.
     pub fate: FragmentFate<'a>,
-    /// What is wrong with its place in the datagram, beyond what `wire` has said.
+    /// What is wrong with its place in the datagram, beyond what `wire` has said; each once a
+    /// datagram.
     pub rejects: RejectSet,
+    /// The flow that the datagram's first fragment named, this one or an earlier one.
+    pub flow: Option<(FlowId, Direction)>,
     /// Where its bytes are others than those that came first: from which byte of the datagram's
     /// payload on, and both.
     pub conflict: Option<(u16, Versions<'a>)>,
@@ -83,6 +91,12 @@ pub struct Defrag {
     /// The evidence found last.
     evidence: Vec<u8>,
     counters: DefragCounters,
+}
+
+/// What is known of a fragment's datagram, and said of its place there.
+struct Said {
+    flow: Option<(FlowId, Direction)>,
+    rejects: RejectSet,
 }
 
 /// What a fragment is, apart from its bytes.
@@ -126,20 +140,21 @@ impl Defrag {
         DefragCounters { pages: used.into(), pages_max: most.into(), ..self.counters }
     }
 
-    /// Takes a fragment: a packet whose [`Packet::fragment`] is set, with its frame. Call it before
+    /// Takes a fragment: a packet whose [`Packet::fragment`] is set, with its frame, and the flow
+    /// that it names where it is a first one (`crate::FlowTable::flow_of_fragment`). Call it before
     /// the flow table, which sees whole datagrams only.
     pub fn insert<'a>(
         &'a mut self,
         segment: SegmentId,
-        packet: &Packet,
-        frame: &'a [u8],
+        (packet, frame): (&Packet, &'a [u8]),
+        flow: Option<(FlowId, Direction)>,
         policy: &DefragPolicy,
         now: Tick,
     ) -> Defragmented<'a> {
         self.counters.fragments += 1;
         self.evidence.clear();
-        let mut rejects = RejectSet::EMPTY;
-        let (fate, conflict) = self.take(segment, packet, frame, policy, now, &mut rejects);
+        let mut said = Said { flow, rejects: RejectSet::EMPTY };
+        let (fate, conflict) = self.take(segment, packet, frame, policy, now, &mut said);
         let fate = match fate {
             Fate::Held => FragmentFate::Held,
             Fate::Whole => {
@@ -156,17 +171,31 @@ impl Defrag {
             let later = later.get(..first.len()).unwrap_or(later);
             (offset, Versions { first, later })
         });
-        Defragmented { fate, rejects, conflict }
+        Defragmented { fate, rejects: said.rejects, flow: said.flow, conflict }
     }
 
     /// The rebuilt packet was dropped by a verdict: no fragment of that datagram passes any more,
     /// until it is too old for its receiver to complete.
-    pub fn condemn(&mut self, segment: SegmentId, packet: &Packet, now: Tick) {
+    pub fn condemn(&mut self, segment: SegmentId, packet: &Packet, reason: DropReason, now: Tick) {
         let Some(fragment) = packet.fragment else { return };
         let key = key_of(segment, packet, fragment);
+        if self.given_up(segment, packet).is_some() {
+            return;
+        }
         if let Some(slot) = self.slot_for(key, Placement::Watching, now) {
-            self.give_up(slot, DropReason::Verdict);
+            self.give_up(slot, reason);
             self.counters.condemned += 1;
+        }
+    }
+
+    /// Why the datagram of this fragment is not to arrive, where that is so.
+    pub fn given_up(&self, segment: SegmentId, packet: &Packet) -> Option<DropReason> {
+        let key = key_of(segment, packet, packet.fragment?);
+        let is = |slot: u32| self.datagrams.get(slot as usize).is_some_and(|d| d.key == key);
+        let slot = self.index.find(key.hash(&self.hash), is)?;
+        match self.datagrams.get(slot as usize)?.progress {
+            Progress::GivenUp(reason) => Some(reason),
+            Progress::Gathering => None,
         }
     }
 
@@ -187,7 +216,7 @@ impl Defrag {
         frame: &'f [u8],
         policy: &DefragPolicy,
         now: Tick,
-        rejects: &mut RejectSet,
+        said: &mut Said,
     ) -> (Fate, Option<(u16, &'f [u8])>) {
         let unusable = (Fate::Refused(DropReason::Malformed), None);
         let Some(fragment) = packet.fragment else { return unusable };
@@ -197,7 +226,7 @@ impl Defrag {
         let len = if fragment.more { len / 8 * 8 } else { len };
         let extent = Extent::new(i64::from(fragment.offset), len);
         if usize::from(fragment.offset) + len + layout.headers.len() > DATAGRAM_MAX {
-            rejects.insert(Reject::FragmentPastEnd);
+            said.rejects.insert(Reject::FragmentPastEnd);
             return unusable;
         }
         if extent.is_empty() {
@@ -210,7 +239,18 @@ impl Defrag {
         let Some(slot) = self.slot_for(key, placement, now) else {
             return (Fate::Refused(DropReason::ReassemblyFull), None);
         };
-        self.place(slot, &arrived, rejects)
+        if let Some(datagram) = self.datagrams.get_mut(slot as usize) {
+            datagram.flow = said.flow.or(datagram.flow);
+            said.flow = datagram.flow;
+        }
+        let placed = self.place(slot, &arrived, &mut said.rejects);
+        // Its place may have been released by now; what is written there is forgotten then.
+        if let Some(datagram) = self.datagrams.get_mut(slot as usize) {
+            let told = datagram.told;
+            datagram.told = told.union(said.rejects);
+            said.rejects = said.rejects.without(told);
+        }
+        placed
     }
 
     /// Puts a fragment in its place in its datagram.
@@ -227,13 +267,13 @@ impl Defrag {
         let inline = arrived.placement == Placement::Inline;
         let extent = arrived.extent;
         let fits = datagram.fits(&self.pieces, extent, arrived.more);
-        let (covered, inside) = self.look(slot, extent, rejects);
         let conflict = self.conflict(slot, arrived);
+        let (covered, inside) = self.look(slot, extent, conflict.is_some(), rejects);
         if conflict.is_some() {
             self.counters.conflicts += 1;
         }
         let differs = conflict.is_some() || !fits;
-        if !fits {
+        if !fits && !inside {
             rejects.insert(Reject::FragmentOverlap);
         }
         if differs && inline {
@@ -256,27 +296,33 @@ impl Defrag {
     }
 
     /// How many bytes of a place are there, and whether all of them; names what that is.
-    fn look(&mut self, slot: u32, extent: Extent, rejects: &mut RejectSet) -> (i64, bool) {
+    fn look(
+        &mut self,
+        slot: u32,
+        extent: Extent,
+        differs: bool,
+        rejects: &mut RejectSet,
+    ) -> (i64, bool) {
         let Some(datagram) = self.datagrams.get(slot as usize) else { return (0, false) };
-        let (mut covered, mut exact, mut within) = (0, false, false);
+        let (mut covered, mut exact) = (0, false);
         self.pieces.meets(&datagram.work, extent, |held, arrival| {
             covered += held.end - held.start;
             exact |= arrival == extent;
-            within |= arrival.start < extent.start && arrival.end > extent.end;
         });
+        let inside = covered == extent.end - extent.start;
         if covered > 0 {
-            let reject = match (exact, within) {
-                (true, _) => Reject::FragmentDuplicate,
-                (_, true) => Reject::FragmentTeardrop,
+            let repeats = exact && inside && !differs;
+            rejects.insert(match inside {
+                true if repeats => Reject::FragmentDuplicate,
+                true if !exact => Reject::FragmentTeardrop,
                 _ => Reject::FragmentOverlap,
-            };
-            rejects.insert(reject);
-            match exact {
+            });
+            match repeats {
                 true => self.counters.duplicates += 1,
                 false => self.counters.overlaps += 1,
             }
         }
-        (covered, covered == extent.end - extent.start)
+        (covered, inside)
     }
 
     /// Where a fragment's bytes are others than those there, from that byte on; the others are the
@@ -387,7 +433,11 @@ impl Defrag {
 
     fn is_old(&self, slot: u32, now: Tick) -> bool {
         let datagram = self.datagrams.get(slot as usize);
-        datagram.is_some_and(|d| now.since(d.since) >= self.config.timeout)
+        datagram.is_some_and(|d| {
+            let v4 = d.key.src.is_v4();
+            let timeout = if v4 { self.config.timeout_v4 } else { self.config.timeout_v6 };
+            now.since(d.since) >= timeout
+        })
     }
 
     /// The place of a datagram, which begins now if there is none. Inline a full table has no place

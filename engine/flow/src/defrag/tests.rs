@@ -44,7 +44,7 @@ impl Bench {
 
     fn insert(&mut self, frame: &[u8]) -> (Outcome, Vec<Reject>, Conflict) {
         let packet = parse(frame, LinkType::Ethernet, Checks::NONE).unwrap();
-        let done = self.defrag.insert(SegmentId(0), &packet, frame, &self.policy, self.now);
+        let done = self.defrag.insert(SegmentId(0), (&packet, frame), None, &self.policy, self.now);
         let fate = match done.fate {
             FragmentFate::Held => Outcome::Held,
             FragmentFate::Refused(reason) => Outcome::Refused(reason),
@@ -99,10 +99,11 @@ proptest! {
             }
             let last = frames.pop().unwrap();
             if frames.is_empty() { continue }
+            let mut said = vec![Reject::FragmentDuplicate];
             for frame in &frames {
                 prop_assert_eq!(bench.insert(frame), (Outcome::Held, vec![], None));
-                let again = bench.insert(frame);
-                prop_assert_eq!(again, (Outcome::Held, vec![Reject::FragmentDuplicate], None));
+                let again = (Outcome::Held, std::mem::take(&mut said), None);
+                prop_assert_eq!(bench.insert(frame), again);
             }
             let (Outcome::Whole(packet, bytes), ..) = bench.insert(&last) else {
                 panic!("whole with its last piece");
@@ -216,12 +217,34 @@ fn linux_and_ipv6_give_overlapping_datagrams_up() {
 }
 
 #[test]
+fn teardrop_overlap_and_repeats_are_told_apart() {
+    let mut bench = Bench::new(Placement::Inline, TargetPolicy::First);
+    let mut seen = |id, offset, len: usize, more| {
+        let (_, rejects, _) = bench.insert(&part(false, id, offset, more, &vec![b'a'; len]));
+        rejects
+    };
+    assert_eq!(seen(1, 0, 40, true), []);
+    assert_eq!(seen(1, 24, 4, false), [Reject::FragmentTeardrop]);
+    assert_eq!(seen(1, 16, 8, true), [], "each is said once a datagram");
+    assert_eq!(seen(2, 0, 48, true), []);
+    assert_eq!(seen(2, 40, 80, true), [Reject::FragmentOverlap]);
+    assert_eq!(seen(3, 0, 1480, true), []);
+    assert_eq!(seen(3, 0, 1480, true), [Reject::FragmentDuplicate]);
+    assert_eq!(seen(3, 1480, 20, false), [], "whole in spite of it");
+    assert_eq!(seen(4, 80, 20, false), []);
+    assert_eq!(seen(4, 160, 8, true), [Reject::FragmentOverlap], "behind the end");
+    assert_eq!(seen(5, 160, 8, true), []);
+    assert_eq!(seen(5, 80, 20, false), [Reject::FragmentOverlap], "another end");
+    assert_eq!(bench.defrag.counters().whole, 1);
+}
+
+#[test]
 fn other_bytes_are_shown_and_dropped() {
     let mut bench = Bench::new(Placement::Inline, TargetPolicy::Last);
     bench.part(false, 8, true, b"GOOD....");
     let (outcome, rejects, conflict) = bench.insert(&part(false, 7, 8, true, b"GOES...."));
     assert_eq!(outcome, Outcome::Refused(DropReason::FragmentOverlap));
-    assert_eq!(rejects, [Reject::FragmentDuplicate]);
+    assert_eq!(rejects, [Reject::FragmentOverlap]);
     assert_eq!(conflict, Some((10, b"OD....".to_vec(), b"ES....".to_vec())));
     // Another end, and bytes behind the end.
     bench.part(false, 16, false, b"end");
@@ -241,7 +264,7 @@ fn a_condemned_datagram_never_arrives() {
     let last = part(false, 7, 8, false, b"evil");
     assert!(matches!(bench.insert(&last).0, Outcome::Whole(..)));
     let packet = parse(&last, LinkType::Ethernet, Checks::NONE).unwrap();
-    bench.defrag.condemn(SegmentId(0), &packet, bench.now);
+    bench.defrag.condemn(SegmentId(0), &packet, DropReason::Verdict, bench.now);
     assert_eq!(bench.insert(&last).0, Outcome::Refused(DropReason::Verdict));
     bench.now = Tick(61_000_000_000);
     bench.defrag.expire(bench.now, 10);

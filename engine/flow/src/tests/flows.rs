@@ -1,6 +1,7 @@
 //! Keys, other protocols, fragments, errors, limits and time.
 
 use super::*;
+use crate::table::Arrival;
 use crate::{HashKey, WhenFull, lane_of};
 use portcullis_types::{DropReason, VlanStack};
 use portcullis_wire::{Fragment, Quoted, Reject, RejectSet};
@@ -108,22 +109,29 @@ fn fragments_follow_the_first() {
         payload_len: len,
         ..ip(17, 1, 2)
     };
-    let early =
-        Packet { fragment: Some(Fragment { id: 6, offset: 80, more: true }), ..piece(80, 8, true) };
-    assert!(matches!(street.by(PortSide::A, &early), Admission::NoFlow { .. }));
-    let (id, ..) = street.out(&piece(0, 80, true));
-    assert_eq!(street.out(&piece(80, 80, true)), (id, Direction::ToServer, Changes::EMPTY));
-    let Admission::Flow { changes, rejects, .. } = street.by(PortSide::A, &piece(88, 8, true))
-    else {
-        panic!("it follows");
+    let arrival =
+        Arrival { segment: SegmentId(0), side: PortSide::A, frame_len: 60, now: street.now };
+    let first = piece(0, 80, true);
+    let of = |street: &Street, packet: &Packet| {
+        let located = street.table.locate(SegmentId(0), packet);
+        street.table.flow_of_fragment(&located, arrival)
     };
-    assert_eq!(rejects, RejectSet::EMPTY.with(Reject::FragmentTeardrop));
-    assert_eq!(changes, Changes::FRAGMENT_CONFLICT.with(Changes::REJECTED));
-    let (_, _, again) = street.out(&piece(88, 16, true));
-    assert_eq!(again, Changes::FRAGMENT_CONFLICT, "reported once, dropped each time");
-    assert_eq!(street.table.flow(id).unwrap().tally(Direction::ToServer).packets, 4);
-    let c = street.table.counters();
-    assert_eq!((c.fragment_early, c.fragment_followed, c.fragment_conflict), (1, 3, 2));
+    assert_eq!(of(&street, &first), None, "a fragment begins no flow");
+    assert!(matches!(street.by(PortSide::A, &first), Admission::NoFlow { .. }));
+    let (id, ..) = street.out(&udp((1, 1000), (2, 53)));
+    let flow = of(&street, &first).unwrap();
+    assert_eq!(flow, (id, Direction::ToServer));
+    assert_eq!(of(&street, &piece(80, 80, true)), None, "it has no ports");
+    let odd = RejectSet::EMPTY.with(Reject::FragmentTeardrop);
+    let followed = |changes, rejects| {
+        Some(Admission::Flow { id, direction: Direction::ToServer, changes, rejects })
+    };
+    let told = street.table.follow_fragment(flow, odd, arrival);
+    assert_eq!(told, followed(Changes::REJECTED, odd));
+    let again = street.table.follow_fragment(flow, odd, arrival);
+    assert_eq!(again, followed(Changes::EMPTY, RejectSet::EMPTY), "reported once");
+    assert_eq!(street.table.flow(id).unwrap().tally(Direction::ToServer).packets, 3);
+    assert_eq!(street.table.counters().fragment_followed, 2);
 }
 
 #[test]

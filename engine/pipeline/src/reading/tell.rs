@@ -327,6 +327,11 @@ impl<O: Outlet> AtDesk<'_, O> {
     }
 }
 
+/// The packet's IP header, for rules that read it as a buffer.
+pub(crate) fn ip_header<'f>(packet: &Packet, frame: &'f [u8]) -> Option<Shown<'f>> {
+    headers(packet, frame).into_iter().next().flatten()
+}
+
 /// The packet's headers, for rules that read them as buffers.
 fn headers<'f>(packet: &Packet, frame: &'f [u8]) -> [Option<Shown<'f>>; 2] {
     let kinds = match (packet.ip_version, packet.protocol) {
