@@ -6,15 +6,18 @@
 mod figure;
 pub mod kernel_blocks;
 pub mod live;
+mod mix;
 mod options;
 mod process;
 mod street;
 mod traffic;
 
 pub use figure::{Rounds, Wanted, median};
+pub use mix::{Mix, write_mixed_capture};
 pub use options::Options;
 pub use process::{Usage, measure, thread_cpu};
 pub use street::{Detectors, Street};
 pub use traffic::{
-    BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_frame, udp_frames, write_udp_capture,
+    BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_between, udp_frame, udp_frames,
+    write_udp_capture,
 };

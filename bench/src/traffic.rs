@@ -110,7 +110,7 @@ pub fn udp_frame(frame: &mut [u8], flow: u32, back: bool) {
     frame[40..42].fill(0);
 }
 
-/// An end of a TCP connection: link-layer address, address, port.
+/// An end of a conversation: link-layer address, address, port.
 pub type TcpEnd = ([u8; 6], [u8; 4], u16);
 
 /// A TCP segment over IPv4 with right checksums; `seq_ack` are its two numbers.
@@ -143,6 +143,21 @@ pub fn tcp_frame(
     let sum = header_checksum(&header);
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut frame = [&to.0[..], &from.0, &[8, 0], &header, &segment].concat();
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
+/// A UDP datagram over IPv4 without a checksum of its own, which RFC 768 allows.
+pub fn udp_between(from: TcpEnd, to: TcpEnd, payload: &[u8]) -> Vec<u8> {
+    let len = payload.len() as u16 + 8;
+    let mut header = [0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    header[2..4].copy_from_slice(&(20 + len).to_be_bytes());
+    header[12..16].copy_from_slice(&from.1);
+    header[16..20].copy_from_slice(&to.1);
+    let sum = header_checksum(&header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    let ports = [from.2.to_be_bytes(), to.2.to_be_bytes(), len.to_be_bytes(), [0, 0]].concat();
+    let mut frame = [&to.0[..], &from.0, &[8, 0], &header, &ports, payload].concat();
     frame.resize(frame.len().max(60), 0);
     frame
 }
