@@ -26,7 +26,7 @@ pub use moment::{BootId, Moment};
 pub use order::{BlockRecord, ClassRecord, Entry, Order, OriginRecord, PlaceRecord};
 pub use writer::{JournalCounters, JournalWriter, OnDurable, SubmitError};
 
-use frame::write_frame;
+pub(crate) use frame::{frame_of, write_frame};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

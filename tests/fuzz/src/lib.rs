@@ -27,6 +27,17 @@ pub fn abi(arena: &[u8]) {
     let _ = BatchReader::split(&mut copy).map(|(r, slots, _)| (r.head_len(), slots.len()));
 }
 
+/// By the first byte, any text as a configuration or as an inventory: it is taken, or refused with a
+/// place and a remedy.
+pub fn configuration(bytes: &[u8]) {
+    let [kind, text @ ..] = bytes else { return };
+    if kind & 1 == 0 {
+        portcullis_control::fuzz::fuzz_config(text);
+    } else {
+        portcullis_control::fuzz::fuzz_inventory(text);
+    }
+}
+
 /// Any text: a row whose canonical text reads back to the same row, or an error that names a place
 /// in the text (or just past it) and a remedy.
 pub fn exclusions(bytes: &[u8]) {
@@ -59,6 +70,12 @@ pub fn form(set: &[u8]) {
 /// at the first byte 0xff.
 pub fn http(conversation: &[u8]) {
     portcullis_decode::http::fuzz_http(conversation);
+}
+
+/// Any journal, as it is or in frames that are whole: what can be proven is read, the rest counted,
+/// and what is in force survives being written anew.
+pub fn journal(bytes: &[u8]) {
+    portcullis_control::fuzz::fuzz_journal(bytes);
 }
 
 /// By the first byte, literals or a regex: every way of scanning finds what a plain search finds,

@@ -42,18 +42,23 @@ impl ReadReport {
 }
 
 /// Appends one frame to a buffer. Entries beyond [`ENTRY_BYTES_MAX`] are refused.
-pub(super) fn write_frame(entry: &Entry, out: &mut Vec<u8>) -> Result<(), std::io::Error> {
+pub(crate) fn write_frame(entry: &Entry, out: &mut Vec<u8>) -> Result<(), std::io::Error> {
     let body = serde_json::to_vec(entry)?;
     let length = u32::try_from(body.len()).ok().filter(|_| body.len() <= ENTRY_BYTES_MAX);
     let Some(length) = length else {
         let message = format!("an order of {} bytes; shorten its text", body.len());
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, message));
     };
+    frame_of(length, &body, out);
+    Ok(())
+}
+
+/// Appends a frame of any bytes, whole or not in what they say.
+pub(crate) fn frame_of(length: u32, body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&MARKER);
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&crc32(&length.to_le_bytes(), &body).to_le_bytes());
-    out.extend_from_slice(&body);
-    Ok(())
+    out.extend_from_slice(&crc32(&length.to_le_bytes(), body).to_le_bytes());
+    out.extend_from_slice(body);
 }
 
 /// Every entry that can be proven whole, in order.
@@ -185,11 +190,7 @@ mod tests {
         let mut bytes = Vec::new();
         let body =
             br#"{"boot":"00000000000000000000000000000007","tick":1,"wall":1,"order":"new"}"#;
-        bytes.extend_from_slice(&MARKER);
-        let length = u32::try_from(body.len()).expect("short").to_le_bytes();
-        bytes.extend_from_slice(&length);
-        bytes.extend_from_slice(&crc32(&length, body).to_le_bytes());
-        bytes.extend_from_slice(body);
+        frame_of(u32::try_from(body.len()).expect("short"), body, &mut bytes);
         write_frame(&entry(1), &mut bytes).expect("small");
         let (entries, report) = read_frames(&bytes);
         assert_eq!((entries.len(), report.frames, report.unknown), (1, 2, 1));

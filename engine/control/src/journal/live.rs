@@ -17,7 +17,7 @@ pub struct Live {
 
 impl Live {
     /// What the entries come to at `now`; what is over is left out.
-    pub(super) fn of(entries: Vec<Entry>, now: &Moment) -> Self {
+    pub(crate) fn of(entries: Vec<Entry>, now: &Moment) -> Self {
         let mut live = Live::default();
         for entry in entries {
             let written = entry.written();
@@ -73,7 +73,7 @@ impl Live {
     }
 
     /// The orders that make this state from nothing.
-    pub(super) fn orders(&self) -> impl Iterator<Item = Order> {
+    pub(crate) fn orders(&self) -> impl Iterator<Item = Order> {
         let blocks = self.blocks.values().map(|block| Order::Block(block.clone()));
         let graces = self
             .graces

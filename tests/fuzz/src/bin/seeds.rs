@@ -7,10 +7,12 @@ use std::{fs, io};
 
 fn main() -> io::Result<()> {
     write("abi", &batches())?;
+    write("configuration", &files())?;
     write("exclusions", &exclusions())?;
     write("flow", &histories())?;
     write("form", &sets())?;
     write("http", &pages())?;
+    write("journal", &journals())?;
     write("matcher", &searches())?;
     write("rules", &texts())?;
     write("sessions", &sessions())?;
@@ -52,6 +54,52 @@ fn batches() -> Vec<Vec<u8>> {
     word(&mut full, 440, 520);
     word(&mut full, 444, 10);
     vec![empty, full]
+}
+
+/// The shipped configuration by its sections, one with segments and rows, and an inventory; after
+/// the byte that chooses.
+fn files() -> Vec<Vec<u8>> {
+    let shipped = portcullis_control::config::SHIPPED;
+    let mut seeds: Vec<_> =
+        shipped.split("\n\n[").map(|part| format!("\0[{part}").into()).collect();
+    let rows = "\0[[segment]]\nname = \"dmz\"\nports = [\"a\", \"b\"]\ninside = \"b\"\n\
+        protected = [\"10.0.0.0/8\"]\n[[exclusion]]\nsource = \"any\"\nvlan = \"10.20\"\n\
+        [[ceiling]]\nrule = \"1:2-9\"\naction = \"report\"\n[attacks]\nduration = \"1h30m\"\n\
+        [flow]\nmemory = \"1GiB\"\n[plugins.grant.port-scan]\nmemory = \"32MiB\"\n";
+    let machines = "\u{1}[[machine]]\nname = \"web\"\nsegment = \"dmz\"\nvlan = \"10\"\n\
+        static = true\naddresses = [\"192.0.2.1\", \"2001:db8::1\"]\n\
+        [[machine]]\nname = \"any\"\nmacs = [\"52:54:00:12:34:56\"]\n";
+    seeds.extend([rows.into(), machines.into(), b"\x001h30m".to_vec(), b"\x0064MiB".to_vec()]);
+    seeds
+}
+
+/// Every order, a line each, behind the byte that has them framed; and a torn frame as it is.
+fn journals() -> Vec<Vec<u8>> {
+    let place = r#""place":{"segment":"dmz","vlan":[10],"source":"192.0.2.1/32"}"#;
+    let orders = [
+        format!(
+            r#""order":"block",{place},"since":5,"until":9000,"origin":{{"detector":"d"}},
+            "class":"attack","rule":"1:2:3","message":"m","target":"10.0.0.1","id":3"#
+        ),
+        format!(r#""order":"until",{place},"until":9900"#),
+        format!(r#""order":"grace",{place},"until":9000"#),
+        format!(r#""order":"offences",{place},"count":2,"until":9000"#),
+        format!(r#""order":"unblock",{place}"#),
+        r#""order":"exclusion-added","row":"any ignore""#.to_owned(),
+        r#""order":"exclusion-removed","row":"any ignore""#.to_owned(),
+        r#""order":"mode","segment":"dmz","mode":"monitor""#.to_owned(),
+        r#""order":"next-id","id":7"#.to_owned(),
+    ];
+    let boot = "00000000000000000000000000000001";
+    let line = |order: &String| {
+        let order = order.replace('\n', " ");
+        format!(r#"{{"boot":"{boot}","tick":1,"wall":2,{order}}}"#)
+    };
+    let all: Vec<String> = orders.iter().map(line).collect();
+    let mut seeds: Vec<Vec<u8>> = all.iter().map(|o| format!("\u{1}{o}").into()).collect();
+    seeds.push(format!("\u{1}{}", all.join("\n")).into());
+    seeds.push(b"\0PCJ1\x05\0\0\0\0\0\0\0{}".to_vec());
+    seeds
 }
 
 /// Rows with every clause of the grammar.
