@@ -50,9 +50,27 @@ pub fn udp(source_port: u16, target_port: u16, payload: &[u8]) -> Vec<u8> {
 /// A TCP segment with a right checksum.
 #[must_use]
 pub fn tcp(source: Ipv4Addr, target: Ipv4Addr, ports: (u16, u16), flags: u8) -> Vec<u8> {
+    tcp_with(source, target, ports, flags, (0, 0), &[])
+}
+
+/// A TCP segment with sequence and acknowledgement numbers and a payload; its checksum is right.
+#[must_use]
+pub fn tcp_with(
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    ports: (u16, u16),
+    flags: u8,
+    numbers: (u32, u32),
+    payload: &[u8],
+) -> Vec<u8> {
     let mut segment = [ports.0.to_be_bytes(), ports.1.to_be_bytes()].concat();
-    segment.extend_from_slice(&[0, 0, 0x10, 0, 0, 0, 0, 0, 0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    let pseudo = [&source.octets()[..], &target.octets(), &[0, 6, 0, 20], &segment].concat();
+    segment.extend_from_slice(&numbers.0.to_be_bytes());
+    segment.extend_from_slice(&numbers.1.to_be_bytes());
+    segment.extend_from_slice(&[0x50, flags, 0x20, 0, 0, 0, 0, 0]);
+    segment.extend_from_slice(payload);
+    let len = u16::try_from(segment.len()).expect("a segment is at most 65535 bytes");
+    let kind_and_len = [&[0, 6][..], &len.to_be_bytes()].concat();
+    let pseudo = [&source.octets()[..], &target.octets(), &kind_and_len, &segment].concat();
     let sum = internet_checksum(&pseudo);
     segment[16..18].copy_from_slice(&sum.to_be_bytes());
     segment

@@ -5,6 +5,7 @@ use crate::fault::PluginEvent;
 use crate::plugin::Plugin;
 use crate::shelf::Shelf;
 use crate::text::printable;
+use crate::turns::wait_for_turn;
 use portcullis_plugin_abi::{Call, Operation, code};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -94,10 +95,12 @@ impl GuestSide {
             Operation::Set => Some(true),
             Operation::Clear => Some(false),
         };
+        wait_for_turn();
         i32::from(self.plugin.shared.bit(table, key, self.now_ms, to))
     }
 
     pub(crate) fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> i32 {
+        wait_for_turn();
         let n = self.plugin.shared.count(table, key, self.now_ms, window_ms);
         i32::try_from(n).unwrap_or(i32::MAX)
     }

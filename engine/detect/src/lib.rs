@@ -39,6 +39,7 @@ mod shared;
 mod shelf;
 mod slots;
 mod text;
+mod turns;
 mod warm;
 
 pub use check::Refusal;
@@ -59,6 +60,7 @@ pub use seat::SeatCounters;
 pub use shard::{HostEvent, HostShard};
 pub use shared::SharedTables;
 pub use slots::FlowRef;
+pub use turns::Turns;
 
 /// The records, for whoever fills them.
 pub use portcullis_plugin_abi as abi;

@@ -17,7 +17,7 @@ use crate::lane::Lane;
 use crate::owner::{owner, read_headers};
 use crate::reading::ReadingFigures;
 use portcullis_capture::{FrameSource, Received, RxFrame};
-use portcullis_detect::{HostEvent, HostShard, SeatCounters};
+use portcullis_detect::{HostEvent, HostShard, SeatCounters, Turns};
 use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
@@ -205,16 +205,23 @@ impl Replay {
                 lane.detect(now);
             }
         };
-        let mut shares: Vec<(&mut Lane, &mut LaneJob)> =
-            self.parts.lanes.iter_mut().zip(&mut self.jobs).collect();
+        let lanes = self.parts.lanes.iter_mut().zip(&mut self.jobs);
         if self.parts.workers <= 1 {
-            shares.iter_mut().for_each(|(lane, job)| carry(lane, job));
+            lanes.for_each(|(lane, job)| carry(lane, job));
             return;
         }
+        // What the lanes' detectors count together is counted in the order of the lanes.
+        let mut shares: Vec<(usize, (&mut Lane, &mut LaneJob))> = lanes.enumerate().collect();
+        let turns = Turns::new(shares.len());
         let per_worker = shares.len().div_ceil(self.parts.workers);
         std::thread::scope(|scope| {
             for chunk in shares.chunks_mut(per_worker) {
-                scope.spawn(|| chunk.iter_mut().for_each(|(lane, job)| carry(lane, job)));
+                let (turns, carry) = (&turns, &carry);
+                scope.spawn(move || {
+                    for (place, (lane, job)) in chunk {
+                        turns.carry(*place, || carry(lane, job));
+                    }
+                });
             }
         });
     }
