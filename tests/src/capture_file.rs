@@ -5,21 +5,31 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 const MAGIC_US: u32 = 0xa1b2_c3d4;
 const MAGIC_NS: u32 = 0xa1b2_3c4d;
+/// When captures made here begin, seconds since 1970: 2001-09-09T01:46:40Z.
+pub const BEGIN: u32 = 1_000_000_000;
 const FILE_HEADER_LEN: usize = 24;
 const RECORD_HEADER_LEN: usize = 16;
 
 /// Writes Ethernet frames, one millisecond apart from the year 2001 on.
 pub fn write(path: &Path, frames: &[Vec<u8>]) {
+    let timed = (0_u64..).map(Duration::from_millis).zip(frames.iter().cloned());
+    write_timed(path, &timed.collect::<Vec<_>>());
+}
+
+/// Writes Ethernet frames, each so long after [`BEGIN`].
+pub fn write_timed(path: &Path, frames: &[(Duration, Vec<u8>)]) {
     let mut bytes = Vec::new();
     for word in [MAGIC_US, 0x0004_0002, 0, 0, 65_535, 1] {
         bytes.extend_from_slice(&word.to_le_bytes());
     }
-    for (index, frame) in (0_u32..).zip(frames) {
+    for (after, frame) in frames {
         let len = u32::try_from(frame.len()).expect("a frame is shorter than 4 GiB");
-        for word in [1_000_000_000 + index / 1000, index % 1000 * 1000, len, len] {
+        let seconds = BEGIN + u32::try_from(after.as_secs()).expect("a capture is short");
+        for word in [seconds, after.subsec_micros(), len, len] {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         bytes.extend_from_slice(frame);

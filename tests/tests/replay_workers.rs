@@ -3,14 +3,14 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use portcullis_tests::replay::{Said, replay};
 use portcullis_tests::requirement::{self, Readiness};
-use portcullis_tests::{capture_file, command, frames};
+use portcullis_tests::{capture_file, frames, made_traffic};
 
 const WORKERS: [&str; 4] = ["1", "2", "3", "8"];
-/// The longest takes some seconds; a hang is what this finds.
-const REPLAY_LIMIT: Duration = Duration::from_secs(300);
+/// Most addresses of captures are private, which replay would protect from blocks.
+const CONFIGURATION: &str = "[blocks]\nblock_inside = true\n";
 /// Of the corpus: scans, many conversations, VLANs, tunnels, fragments, overlaps.
 const CAPTURES: [&str; 12] = [
     "attack/scan/zeek__nmap-vsn.pcap",
@@ -43,40 +43,13 @@ xbits:isset,marked,track ip_src; sid:9000007;)\n\
 alert udp any any -> any any (msg:\"Datagrams\"; dsize:>10; \
 detection_filter:track by_src,count 4,seconds 10; sid:9000008;)\n";
 
-/// What one replay leaves behind.
-#[derive(PartialEq, Eq)]
-struct Said {
-    events: String,
-    blocks: String,
-    summary: String,
-}
-
-fn replay(work: &Path, workers: &str, options: &[&str], captures: &[PathBuf]) -> Said {
-    let path = |name: &str| work.join(name).to_string_lossy().into_owned();
-    let (configuration, eve, blocks) = (path("replay.toml"), path("eve.json"), path("blocks.json"));
-    // Most addresses of captures are private, which replay would protect from blocks.
-    std::fs::write(&configuration, "[blocks]\nblock_inside = true\n").expect("it can be written");
-    let engine = requirement::engine_binary().to_string_lossy().into_owned();
-    let plugins = requirement::distribution().join("plugins").to_string_lossy().into_owned();
-    let fixed =
-        [engine.as_str(), "replay", "-c", &configuration, "--plugins", &plugins, "-o", "json"];
-    let outputs = ["--eve", &eve, "--blocks", &blocks, "--workers", workers];
-    let files: Vec<String> = captures.iter().map(|c| c.to_string_lossy().into_owned()).collect();
-    let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    let words = [&fixed[..], &outputs, options, &files].concat();
-    let summary = command::run(&words, REPLAY_LIMIT).expect_success();
-    let read = |path: &str| std::fs::read_to_string(path).expect("the replay wrote it");
-    // How long it took is no part of what it says.
-    let summary = summary.lines().filter(|line| !line.contains("_second"));
-    Said { events: read(&eve), blocks: read(&blocks), summary: summary.collect() }
-}
-
 /// Asserts that every number of workers says the same; answers what they say.
 fn same_for_all(options: &[&str], captures: &[PathBuf]) -> Said {
-    let work = tempfile::tempdir().expect("a temporary folder");
-    let alone = replay(work.path(), WORKERS[0], options, captures);
+    let run =
+        |workers| replay(CONFIGURATION, &[&["--workers", workers], options].concat(), captures);
+    let alone = run(WORKERS[0]);
     for workers in &WORKERS[1..] {
-        let together = replay(work.path(), workers, options, captures);
+        let together = run(workers);
         for (what, one, many) in [
             ("events", &alone.events, &together.events),
             ("blocks", &alone.blocks, &together.blocks),
@@ -150,68 +123,13 @@ fn traffic() -> Vec<Vec<u8>> {
     for n in 0..240_u8 {
         let client = Ipv4Addr::new(198, 51, 100, n % 10);
         let path = ["/page", "/page/2", "/mark", "/other", "/evil"][usize::from(n) / 3 % 5];
-        lines.push(fetch(client, server(n % 16), 20_000 + u16::from(n), path));
+        lines.push(made_traffic::fetch(client, server(n % 16), 20_000 + u16::from(n), path));
     }
     for source in 0..6_u8 {
         let client = Ipv4Addr::new(203, 0, 113, source);
         let datagram = |to| frames::ipv4(client, server(to), 17, &frames::udp(5000, 53, &[7; 40]));
-        lines.push((0..60).map(|to| ethernet(&datagram(to))).collect());
+        lines.push((0..60).map(|to| made_traffic::tagged(&[], &datagram(to))).collect());
     }
-    lines.push(scan(Ipv4Addr::new(203, 0, 113, 99), server(1)));
-    let longest = lines.iter().map(Vec::len).max().unwrap_or(0);
-    let turns = (0..longest).flat_map(|at| lines.iter().filter_map(move |line| line.get(at)));
-    turns.cloned().collect()
-}
-
-fn ethernet(packet: &[u8]) -> Vec<u8> {
-    frames::ethernet([2, 0, 0, 0, 7, 2], &[], 0x0800, packet)
-}
-
-/// A conversation of one request and one answer.
-fn fetch(client: Ipv4Addr, server: Ipv4Addr, port: u16, path: &str) -> Vec<Vec<u8>> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: h.example\r\n\r\n").into_bytes();
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
-    let (up, down) = ((client, server, port, 80), (server, client, 80, port));
-    let (asked, answered) = (1 + length(&request), 101 + length(&answer));
-    let segments: [(_, u8, u32, u32, &[u8]); 7] = [
-        (up, 0x02, 0, 0, b""),
-        (down, 0x12, 100, 1, b""),
-        (up, 0x10, 1, 101, b""),
-        (up, 0x18, 1, 101, &request),
-        (down, 0x18, 101, asked, &answer),
-        (up, 0x11, asked, answered, b""),
-        (down, 0x11, answered, asked + 1, b""),
-    ];
-    segments.map(|(way, flags, seq, ack, bytes)| segment(way, flags, seq, ack, bytes)).to_vec()
-}
-
-/// A connection to each of many ports: some open, most refused.
-fn scan(scanner: Ipv4Addr, target: Ipv4Addr) -> Vec<Vec<u8>> {
-    let one = |port: u16| {
-        let (up, down) = ((scanner, target, 40_000, port), (target, scanner, port, 40_000));
-        let refused = segment(down, 0x14, 0, 1, b"");
-        let opened = [
-            segment(down, 0x12, 900, 1, b""),
-            segment(up, 0x10, 1, 901, b""),
-            segment(up, 0x14, 1, 901, b""),
-        ];
-        let rest = if port % 40 == 2 { opened.to_vec() } else { vec![refused] };
-        [vec![segment(up, 0x02, 0, 0, b"")], rest].concat()
-    };
-    (1..400).flat_map(one).collect()
-}
-
-fn length(bytes: &[u8]) -> u32 {
-    u32::try_from(bytes.len()).expect("short")
-}
-
-fn segment(
-    (from, to, source, target): (Ipv4Addr, Ipv4Addr, u16, u16),
-    flags: u8,
-    seq: u32,
-    ack: u32,
-    bytes: &[u8],
-) -> Vec<u8> {
-    let header = frames::tcp_with(from, to, (source, target), flags, (seq, ack), bytes);
-    ethernet(&frames::ipv4(from, to, 6, &header))
+    lines.push(made_traffic::connect_scan(Ipv4Addr::new(203, 0, 113, 99), server(1)));
+    made_traffic::mixed(&lines)
 }

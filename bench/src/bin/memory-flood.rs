@@ -20,6 +20,12 @@ use portcullis_tests::lab::{self, Lab, Queues, Side, WIRE};
 use portcullis_tests::{service, traffic};
 use std::time::{Duration, Instant};
 
+/// SYNs given to the kernel with one call.
+const BURST: u32 = 64;
+/// Where a frame without tags has its IPv4 source and checksum, and its TCP checksum.
+const SOURCE_AT: usize = 26;
+const IP_SUM_AT: usize = 24;
+const TCP_SUM_AT: usize = 50;
 /// No host has it: the bridge behind the engine floods it to the server, which ignores it.
 const NOBODY: [u8; 6] = [2, 0xee, 0, 0, 0, 0xee];
 
@@ -28,6 +34,7 @@ fn flood(lab: &Lab, sources: u32, per_second: u32) -> std::thread::JoinHandle<Re
         keep_on(0, 0)?;
         let wire = Wire::open(WIRE)?;
         let (began, mut sent) = (Instant::now(), 0_u64);
+        let mut frames: Vec<Vec<u8>> = (0..BURST).map(syn).collect();
         let mut next = 0_u32;
         while next < sources {
             let due = began.elapsed().as_micros() * u128::from(per_second) / 1_000_000;
@@ -35,21 +42,48 @@ fn flood(lab: &Lab, sources: u32, per_second: u32) -> std::thread::JoinHandle<Re
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             }
-            let some: Vec<Vec<u8>> = (next..sources.min(next + 64)).map(syn).collect();
-            sent += wire.send(some.iter().map(Vec::as_slice)) as u64;
-            next += 64;
+            let count = BURST.min(sources - next);
+            for (number, frame) in (next..next + count).zip(&mut frames) {
+                renumber(frame, number);
+            }
+            sent += wire.send(frames.iter().take(count as usize).map(Vec::as_slice)) as u64;
+            next += count;
         }
         Ok(sent)
     })
 }
 
-/// The SYN of one source: 11.0.0.0 and up, one address each.
+/// The address of a source: 11.0.0.0 and up, one each.
+fn address(number: u32) -> [u8; 4] {
+    (0x0b00_0000 + number).to_be_bytes()
+}
+
+/// The SYN of one source.
 fn syn(number: u32) -> Vec<u8> {
-    let source = (0x0b00_0000 + number).to_be_bytes();
-    let [.., high, low] = number.to_be_bytes();
-    let port = 1024 | u16::from_be_bytes([high, low]);
     let mac = [2, 0xee, 0, 0, 0, 1];
-    tcp_frame((mac, source, port), (NOBODY, [10, 9, 0, 10], 80), 0x02, (number, 0), &[])
+    let source = (mac, address(number), 40_000);
+    tcp_frame(source, (NOBODY, [10, 9, 0, 10], 80), 0x02, (7, 0), &[])
+}
+
+/// Makes a SYN that of another source; both checksums follow by the difference (RFC 1624).
+fn renumber(frame: &mut [u8], number: u32) {
+    let to = address(number);
+    let Some(source) = frame.get_mut(SOURCE_AT..SOURCE_AT + 4) else { return };
+    let was = [source[0], source[1], source[2], source[3]];
+    source.copy_from_slice(&to);
+    for at in [IP_SUM_AT, TCP_SUM_AT] {
+        let word = |bytes: &[u8]| u32::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+        let mut sum = (!word(&frame[at..]) & 0xffff)
+            + (!word(&was) & 0xffff)
+            + (!word(&was[2..]) & 0xffff)
+            + word(&to)
+            + word(&to[2..]);
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        let [.., high, low] = (!sum).to_be_bytes();
+        frame[at..at + 2].copy_from_slice(&[high, low]);
+    }
 }
 
 fn resident_high(pid: u32) -> Result<u64> {
@@ -80,7 +114,7 @@ fn main() -> Result<()> {
     let limit = promised(&engine.log())?;
     let client = lab.host("honest0");
     let before = resident_high(engine.pid())?;
-    let flooding = flood(&lab, sources, per_second);
+    let (flood_began, flooding) = (Instant::now(), flood(&lab, sources, per_second));
     let (mut tried, mut done, mut worst) = (0_u32, 0_u32, Duration::ZERO);
     while !flooding.is_finished() {
         let began = Instant::now();
@@ -91,10 +125,15 @@ fn main() -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     let sent = flooding.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+    let took = flood_began.elapsed();
     std::thread::sleep(Duration::from_millis(1500));
     let (figures, high) = (engine.figures(), resident_high(engine.pid())?);
     let mib = |bytes: f64| bytes / f64::from(1 << 20);
-    println!("sent {sent} SYNs, the engine started {:.0} flows", figures.sum("flows_started"));
+    println!(
+        "sent {sent} SYNs in {took:.0?}; the engine started {:.0} flows, evicted {:.0} unproven",
+        figures.sum("flows_started"),
+        figures.sum("evicted_unproven")
+    );
     println!("fetches: {done} of {tried} done, the slowest took {worst:.1?}");
     println!(
         "resident at most {:.1} MiB ({:.1} before the flood), promised {:.1} MiB",

@@ -27,8 +27,8 @@ pub fn abi(arena: &[u8]) {
     let _ = BatchReader::split(&mut copy).map(|(r, slots, _)| (r.head_len(), slots.len()));
 }
 
-/// By the first byte, any text as a configuration or as an inventory: it is taken, or refused with a
-/// place and a remedy.
+/// By the first byte, any text as a configuration or as an inventory: it is taken, or refused with
+/// a place and a remedy.
 pub fn configuration(bytes: &[u8]) {
     let [kind, text @ ..] = bytes else { return };
     if kind & 1 == 0 {

@@ -1,0 +1,84 @@
+//! Promises that a capture shows as well as a wire: clocks, proofs and bounds, through the real
+//! binary.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_tests::replay::replay;
+use portcullis_tests::requirement::{self, Readiness};
+use portcullis_tests::{capture_file, made_traffic};
+use serde_json::Value;
+
+const SCANNER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 99);
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+fn write(folder: &Path, frames: &[(Duration, Vec<u8>)]) -> [PathBuf; 1] {
+    let path = folder.join("made.pcap");
+    capture_file::write_timed(&path, frames);
+    [path]
+}
+
+/// Frames a millisecond apart from a moment on.
+fn from(seconds: u64, frames: Vec<Vec<u8>>) -> Vec<(Duration, Vec<u8>)> {
+    let begin = Duration::from_secs(seconds);
+    (0_u64..).map(|ms| begin + Duration::from_millis(ms)).zip(frames).collect()
+}
+
+#[test]
+fn a_captures_clock_is_the_clock_of_its_blocks() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let again = |port| vec![made_traffic::segment((SCANNER, SERVER, port, 80), 2, (0, 0), b"")];
+    // The scan, a visit while the block lasts, and one after it: five minutes, read in a moment.
+    let frames = [
+        from(0, made_traffic::connect_scan(SCANNER, SERVER)),
+        from(120, again(50_000)),
+        from(310, again(50_001)),
+    ]
+    .concat();
+    let captures = write(folder.path(), &frames);
+    let said = replay("[activity]\nblock_for = \"5m\"\n", &[], &captures);
+    let stamps = |kind: &str| -> Vec<String> {
+        let stamp = |event: &Value| event["timestamp"].as_str().unwrap_or_default().to_owned();
+        said.events_of(kind).iter().map(stamp).collect()
+    };
+    let (blocked, unblocked) = (stamps("block"), stamps("unblock"));
+    assert_eq!((blocked.len(), unblocked.len()), (1, 1), "{}", said.events);
+    assert!(blocked[0].starts_with("2001-09-09T01:46:4"), "{blocked:?}");
+    // The capture is silent from 120 s to 310 s: the end is told by the first frame behind it.
+    assert!(unblocked[0].starts_with("2001-09-09T01:51:"), "{unblocked:?}");
+    let visit = |port: u64| said.events_of("flow").iter().any(|f| f["src_port"] == port);
+    assert!(!visit(50_000), "the block did not last for its time: {}", said.summary);
+    assert!(visit(50_001), "the block lasted longer than its time: {}", said.summary);
+}
+
+#[test]
+fn an_inventory_proves_a_source_in_its_place_only() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // Nobody answers, so nothing but the inventory can vouch for the source.
+    let scan = |tags| made_traffic::blind_scan(SCANNER, SERVER, tags);
+    let frames = [from(0, scan(&[0x81, 0, 0, 10])), from(1, scan(&[]))].concat();
+    let captures = write(folder.path(), &frames);
+    let blocks = |configuration: &str| -> Vec<Value> {
+        let said = replay(configuration, &[], &captures);
+        assert!(!said.events_of("alert").is_empty(), "no scan was seen: {}", said.summary);
+        let blocks: Value = serde_json::from_str(&said.blocks).expect("blocks are JSON");
+        blocks.as_array().cloned().unwrap_or_default()
+    };
+    assert_eq!(blocks(""), Vec::<Value>::new(), "anybody can forge an unanswered SYN");
+    let inventory = folder.path().join("inventory.toml");
+    let machine = format!(
+        "[[machine]]\nname = \"printer\"\nvlan = \"10\"\nstatic = true\n\
+         addresses = [\"{SCANNER}\"]\n"
+    );
+    std::fs::write(&inventory, machine).expect("the temporary folder can be written");
+    let proven = blocks(&format!("[inventory]\nfile = \"{}\"\n", inventory.display()));
+    let places: Vec<&Value> = proven.iter().map(|block| &block["vlan"]).collect();
+    assert_eq!(places, [&serde_json::json!([10])], "{proven:#?}");
+}
