@@ -230,7 +230,8 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
             snapshot: Arc::clone(&setting.snapshot),
             fragments: Some(Box::new(Fragments::new(
                 street::defrag_config(config, REPLAY_LANES),
-                street::defrag_policy(config, Placement::Watching),
+                Placement::Watching,
+                config.streams.receivers(),
                 SEED,
             ))),
             reading: reading(),

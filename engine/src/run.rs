@@ -371,7 +371,8 @@ impl Street {
             parts.host_interests = seats.interests.clone();
             parts.fragments = Some(Box::new(Fragments::new(
                 street::defrag_config(&common.config, common.workers),
-                street::defrag_policy(&common.config, Placement::Inline),
+                Placement::Inline,
+                common.config.streams.receivers(),
                 common.seed,
             )));
             if let Some(config) = common.reading(plugins) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use portcullis_control::config::{Config, Midstream, OneSided, StreamMidstream, Urgent, WhenFull};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
-    DefragConfig, DefragPolicy, FlowConfig, Placement, Size, StreamConfig, StreamPickup,
+    DefragConfig, FlowConfig, Placement, Size, StreamConfig, StreamPickup,
     StreamPolicy, Timeouts,
 };
 use portcullis_pipeline::ReadingConfig;
@@ -57,11 +57,6 @@ pub(crate) fn defrag_config(config: &Config, lanes: usize) -> DefragConfig {
     }
 }
 
-/// How they are put together.
-pub(crate) fn defrag_policy(config: &Config, placement: Placement) -> DefragPolicy {
-    DefragPolicy { target: config.streams.target, placement, ..DefragPolicy::default() }
-}
-
 /// What one of `lanes` lanes reads behind the headers.
 pub(crate) fn reading_config(
     config: &Config,
@@ -86,7 +81,6 @@ pub(crate) fn reading_config(
             ..defaults
         },
         policy: StreamPolicy {
-            target: streams.target,
             placement,
             depth: streams.depth,
             midstream: match streams.midstream {
@@ -104,6 +98,7 @@ pub(crate) fn reading_config(
             },
             ..StreamPolicy::default()
         },
+        targets: streams.receivers(),
         midstream_unseen: streams.midstream == StreamMidstream::Pass,
         limits: Arc::default(),
         conversation_bytes: usize::try_from(share(streams.conversations)).unwrap_or(usize::MAX),

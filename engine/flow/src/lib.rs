@@ -55,4 +55,4 @@ pub use streams::{
     StreamPolicy, StreamSink, Streams, Urgent, Versions,
 };
 pub use table::{Admission, Arrival, FlowTable, Located};
-pub use target::{FragmentPolicy, TargetPolicy};
+pub use target::{FragmentPolicy, TargetPolicy, Targets};

@@ -5,6 +5,8 @@
 //! `host-os-policy`. This file must never know a packet.
 
 use crate::patchwork::Extent;
+use portcullis_types::{Addr, Prefix};
+use std::sync::Arc;
 
 /// Which receiver the traffic goes to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -40,6 +42,29 @@ pub enum TargetPolicy {
     Windows,
     /// Windows Server 2003.
     Windows2k3,
+}
+
+/// Which receivers live where: the longest network that holds the address decides.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Targets {
+    /// Longest first.
+    networks: Arc<[(Prefix, TargetPolicy)]>,
+    others: TargetPolicy,
+}
+
+impl Targets {
+    /// `others` counts for addresses in none of the networks.
+    pub fn new(others: TargetPolicy, networks: &[(Prefix, TargetPolicy)]) -> Self {
+        let mut networks = networks.to_vec();
+        networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.len()));
+        Targets { networks: networks.into(), others }
+    }
+
+    /// How the host with that address puts together what it gets.
+    pub fn of(&self, receiver: Addr) -> TargetPolicy {
+        let mut networks = self.networks.iter();
+        networks.find(|(network, _)| network.contains(receiver)).map_or(self.others, |row| row.1)
+    }
 }
 
 /// Whose bytes stay, in the words of the papers. See [`TargetPolicy::fragments`].
@@ -170,7 +195,30 @@ impl FragmentPolicy {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails here has said why")]
     use super::*;
+
+    #[test]
+    fn the_longest_network_decides() {
+        let network = |text: &str| text.parse::<Prefix>().unwrap();
+        let targets = Targets::new(
+            TargetPolicy::Bsd,
+            &[
+                (network("10.0.0.0/8"), TargetPolicy::Linux),
+                (network("10.1.0.0/16"), TargetPolicy::Windows),
+                (network("2001:db8::/32"), TargetPolicy::Solaris),
+            ],
+        );
+        for (addr, policy) in [
+            ("10.1.2.3", TargetPolicy::Windows),
+            ("10.2.0.1", TargetPolicy::Linux),
+            ("11.0.0.1", TargetPolicy::Bsd),
+            ("2001:db8::1", TargetPolicy::Solaris),
+            ("2001:db9::1", TargetPolicy::Bsd),
+        ] {
+            assert_eq!(targets.of(addr.parse().unwrap()), policy, "{addr}");
+        }
+    }
 
     #[test]
     fn names_are_alphabetical_and_found() {

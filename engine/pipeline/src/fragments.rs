@@ -10,11 +10,12 @@ use crate::burst::{Fate, InHand};
 use crate::lane::Lane;
 use crate::outlet::Outlet;
 use crate::telling::Seen;
+use portcullis_flow::{Placement, TargetPolicy, Targets};
 use portcullis_flow::{
     Admission, Arrival, Defrag, DefragConfig, DefragCounters, DefragPolicy, FragmentFate, Located,
     WholeDatagram,
 };
-use portcullis_types::DropReason;
+use portcullis_types::{Addr, DropReason};
 use portcullis_wire::{Packet, Reject, RejectSet};
 
 /// Datagrams in pieces that one burst forgets.
@@ -24,7 +25,8 @@ const EXPIRED_PER_BURST: usize = 64;
 #[derive(Debug)]
 pub struct Fragments {
     defrag: Defrag,
-    policy: DefragPolicy,
+    targets: Targets,
+    placement: Placement,
     /// Whether a datagram was condemned while its burst was disposed of: later frames of the same
     /// burst may belong to it, and were taken for another's when they were examined.
     condemned: bool,
@@ -32,8 +34,23 @@ pub struct Fragments {
 
 impl Fragments {
     /// Allocates all that it will ever use.
-    pub fn new(config: DefragConfig, policy: DefragPolicy, seed: [u8; 16]) -> Self {
-        Fragments { defrag: Defrag::new(config, seed), policy, condemned: false }
+    pub fn new(
+        config: DefragConfig,
+        placement: Placement,
+        targets: Targets,
+        seed: [u8; 16],
+    ) -> Self {
+        Fragments { defrag: Defrag::new(config, seed), targets, placement, condemned: false }
+    }
+
+    /// How a datagram is put together on its way to `receiver`.
+    fn policy(&self, receiver: Addr, watches: bool) -> DefragPolicy {
+        let placement = if watches { Placement::Watching } else { self.placement };
+        let target = match placement {
+            Placement::Inline => TargetPolicy::First,
+            Placement::Watching => self.targets.of(receiver),
+        };
+        DefragPolicy { target, placement, ..DefragPolicy::default() }
     }
 }
 
@@ -57,7 +74,7 @@ impl Lane {
         held.fragment = packet.fragment;
         let arrival = self.arrival(held);
         let named = self.parts.flows.flow_of_fragment(located, arrival);
-        let (segment, policy) = (arrival.segment, pieces.policy);
+        let (segment, policy) = (arrival.segment, pieces.policy(packet.dst, self.watches()));
         let done = pieces.defrag.insert(segment, (packet, bytes), named, &policy, held.at);
         let rejects = packet.rejects.union(done.rejects);
         match done.fate {

@@ -260,6 +260,7 @@ impl Lane {
         seen: Seen,
         outlet: &mut impl Outlet,
     ) {
+        let watches = self.watches();
         let LaneParts { flows, detectors, reading, counters, .. } = &mut self.parts;
         let (Some(reading), Some(flow)) = (reading, flows.flow(seen.id)) else { return };
         if flow.do_not_scan() {
@@ -278,7 +279,7 @@ impl Lane {
             counters,
             outlet,
         };
-        if let Some(reason) = reading.packet(packet, bytes, teller) {
+        if let Some(reason) = reading.packet(packet, bytes, watches, teller) {
             held.fate = Fate::Drop(reason);
         }
     }

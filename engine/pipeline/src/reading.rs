@@ -23,8 +23,8 @@ use crate::outlet::Outlet;
 use portcullis_decode::{Conversation, Limits, Output, Transport};
 use portcullis_detect::OfferedHit;
 use portcullis_flow::{
-    Direction, Flow, FlowId, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
-    Streams,
+    Direction, Flow, FlowId, Placement, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
+    Streams, Targets,
 };
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{DropReason, MemoryTerm};
@@ -40,8 +40,10 @@ pub struct ReadingConfig {
     pub flows: u32,
     /// Reassembly.
     pub streams: StreamConfig,
-    /// What its hosts do.
+    /// How streams are read; [`StreamPolicy::target`] counts for nothing.
     pub policy: StreamPolicy,
+    /// What the hosts do.
+    pub targets: Targets,
     /// Whether conversations met in the middle pass without a look even at their packets.
     pub midstream_unseen: bool,
     /// Limits of each conversation.
@@ -84,6 +86,7 @@ pub struct ReadingFigures {
 pub struct Reading {
     streams: Streams,
     policy: StreamPolicy,
+    targets: Targets,
     midstream_unseen: bool,
     desk: Desk,
 }
@@ -107,6 +110,7 @@ impl Reading {
         Reading {
             streams: Streams::new(config.streams),
             policy: config.policy,
+            targets: config.targets,
             midstream_unseen: config.midstream_unseen,
             desk: Desk {
                 readers: Readers::new(config.flows, config.conversation_bytes),
@@ -140,11 +144,13 @@ impl Reading {
         }
     }
 
-    /// Reads one packet of a flow; a reason where it must not go on.
+    /// Reads one packet of a flow; a reason where it must not go on. `watches`: whatever becomes of
+    /// it, it arrives.
     pub(crate) fn packet<O: Outlet>(
         &mut self,
         packet: &Packet,
         bytes: &[u8],
+        watches: bool,
         teller: Teller<'_, O>,
     ) -> Option<DropReason> {
         let (id, direction, at) = (teller.id, teller.direction, teller.at);
@@ -170,8 +176,16 @@ impl Reading {
         let refused = match packet.protocol {
             protocol::TCP if streams => {
                 let segment = Segment::of(packet, bytes);
+                let policy = match (self.policy.placement, watches) {
+                    (Placement::Inline, false) => self.policy,
+                    _ => StreamPolicy {
+                        placement: Placement::Watching,
+                        target: self.targets.of(packet.dst),
+                        ..self.policy
+                    },
+                };
                 let fate =
-                    self.streams.segment(id, direction, &segment, &self.policy, at, &mut reading);
+                    self.streams.segment(id, direction, &segment, &policy, at, &mut reading);
                 if reading.is_quiet() {
                     self.streams.forget(id);
                 }
