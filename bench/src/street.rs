@@ -16,7 +16,7 @@ use portcullis_detect::{
 };
 use portcullis_enforce::{BlockId, Book, BookConfig, BookEvent, TableOrder, WorkerTable};
 use portcullis_flow::{
-    DefragConfig, DefragPolicy, FlowConfig, FlowTable, HashKey, ProvenSources, Size,
+    DefragConfig, FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size, Targets,
 };
 use portcullis_pipeline::{
     Audience, BURST_FRAMES, Fate, Fragments, InHand, Lane, LaneCounters, LaneParts, Outlet,
@@ -160,7 +160,8 @@ impl Street {
             snapshot: Arc::clone(&self.snapshot),
             fragments: Some(Box::new(Fragments::new(
                 DefragConfig::default(),
-                DefragPolicy::default(),
+                Placement::Watching,
+                Targets::default(),
                 SEED,
             ))),
             reading: None,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use portcullis_control::config::{Config, Midstream, OneSided, StreamMidstream, Urgent, WhenFull};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
-    DefragConfig, FlowConfig, Placement, Size, StreamConfig, StreamPickup,
-    StreamPolicy, Timeouts,
+    DefragConfig, FlowConfig, Placement, Size, StreamConfig, StreamPickup, StreamPolicy, Timeouts,
 };
 use portcullis_pipeline::ReadingConfig;
 

@@ -92,3 +92,77 @@ fn a_rule_reads_datagrams_in_pieces_over_af_xdp() {
     assert_eq!(figures.sum("datagrams_condemned"), 2.0);
     assert_eq!(figures.sum("fragments_unread"), 0.0);
 }
+
+/// Sends three datagrams to port 9000, cut as `CASES` of the test say, by raw sockets: what is
+/// repeated, overlapped, and contained with other bytes.
+const SENDER: &str = r#"
+import socket, struct, sys
+src, dst = sys.argv[1:3]
+six = ":" in dst
+family = socket.AF_INET6 if six else socket.AF_INET
+ends = socket.inet_pton(family, src) + socket.inet_pton(family, dst)
+raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+
+def total(data):
+    n = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while n >> 16:
+        n = (n & 0xFFFF) + (n >> 16)
+    return n ^ 0xFFFF
+
+def whole(mark):
+    udp = struct.pack("!HHHH", 4000, 9000, 48, 0) + mark * 40
+    check = total(ends + struct.pack("!IHH", 48, 0, 17) + udp)
+    return udp[:6] + struct.pack("!H", check) + udp[8:]
+
+def part(id, offset, more, share):
+    if six:
+        head = struct.pack("!IHBB", 6 << 28, 8 + len(share), 44, 64) + ends
+        head += struct.pack("!BBHI", 17, 0, offset | more, id)
+    else:
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(share), id, offset >> 3 | more << 13, 64, 17, 0)
+        head = head[:10] + struct.pack("!H", total(head + ends)) + ends
+    raw.sendto(head + share, (dst, 0, 0, 0) if six else (dst, 0))
+
+for id, mark, second in [(71, b"A", (0, 24)), (72, b"B", (16, 32)), (73, b"C", (8, 16))]:
+    datagram, other = whole(mark), whole(b"x")
+    begin, end = second
+    part(id, 0, 1, datagram[:24])
+    part(id, begin, 1, (datagram if mark == b"A" else other)[begin:end])
+    part(id, 24, 0, datagram[24:])
+"#;
+
+/// The column `linux` of the target policies is what Linux does: repetitions and contained
+/// fragments change nothing, an overlap ends the datagram.
+#[test]
+fn a_linux_receiver_agrees_about_fragments() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let (lab, _services) = street();
+    lab.bridge_instead_of_engine();
+    let (sender, receiver) = (lab.host("attacker"), lab.host("server10"));
+    let pairs = [
+        (IpAddr::V4(lab::CLIENT), IpAddr::V4(lab::SERVER)),
+        (IpAddr::V6(lab::CLIENT_6), IpAddr::V6(lab::SERVER_6)),
+    ];
+    for (from, to) in pairs {
+        assert!(lab::pings(sender, to, Duration::from_secs(10)), "{to} is not there");
+        let (ready, started) = std::sync::mpsc::channel();
+        let listen = move || {
+            let socket = UdpSocket::bind(SocketAddr::new(to, 9000)).expect("port 9000 is free");
+            socket.set_read_timeout(Some(Duration::from_secs(3))).expect("it is not zero");
+            ready.send(()).expect("the test waits");
+            let (mut buffer, mut got) = ([0; 100], Vec::new());
+            while let Ok(len) = socket.recv(&mut buffer) {
+                got.push(String::from_utf8_lossy(&buffer[..len]).into_owned());
+            }
+            got
+        };
+        let listening = receiver.namespace.within(listen);
+        started.recv().expect("the listener starts");
+        let (from, to) = (from.to_string(), to.to_string());
+        let words = ["/usr/bin/python3", "-c", SENDER, &from, &to];
+        let sent = sender.run(&words, Duration::from_secs(10));
+        assert!(sent.succeeded(), "{sent}");
+        let got = listening.join().expect("the listener does not panic");
+        assert_eq!(got, ["A".repeat(40), "C".repeat(40)], "{to}");
+    }
+}

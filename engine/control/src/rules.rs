@@ -220,6 +220,15 @@ fn vocabulary() -> Vocabulary<'static> {
             return vec![event.suricata_event().to_owned()];
         }
         let bare = name.strip_prefix("decoder.").unwrap_or(name);
+        // `4/` and `6/`: only of packets of that version.
+        let versioned = |(reject, version): (Reject, u8)| match version {
+            0 => reject.name().to_owned(),
+            _ => format!("{version}/{}", reject.name()),
+        };
+        let known: Vec<String> = portcullis_wire::decode_event(bare).map(versioned).collect();
+        if !known.is_empty() {
+            return known;
+        }
         let named = |r: &&Reject| r.suricata_event().trim_start_matches("decoder.") == bare;
         Reject::ALL.iter().filter(named).map(|r| r.name().to_owned()).collect()
     }

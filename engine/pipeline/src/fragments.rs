@@ -9,12 +9,13 @@
 use crate::burst::{Fate, InHand};
 use crate::lane::Lane;
 use crate::outlet::Outlet;
+use crate::report::Conflict;
 use crate::telling::Seen;
-use portcullis_flow::{Placement, TargetPolicy, Targets};
 use portcullis_flow::{
     Admission, Arrival, Defrag, DefragConfig, DefragCounters, DefragPolicy, FragmentFate, Located,
     WholeDatagram,
 };
+use portcullis_flow::{Placement, TargetPolicy, Targets};
 use portcullis_types::{Addr, DropReason};
 use portcullis_wire::{Packet, Reject, RejectSet};
 
@@ -77,6 +78,7 @@ impl Lane {
         let (segment, policy) = (arrival.segment, pieces.policy(packet.dst, self.watches()));
         let done = pieces.defrag.insert(segment, (packet, bytes), named, &policy, held.at);
         let rejects = packet.rejects.union(done.rejects);
+        self.conflict = done.conflict.map(|(at, both)| Conflict::of(at.into(), both));
         match done.fate {
             FragmentFate::Whole(whole) => self.follow_whole(held, packet, rejects, &whole, outlet),
             FragmentFate::Held | FragmentFate::Refused(_) => {

@@ -11,6 +11,7 @@ use crate::decide::Ending;
 use crate::fragments::Fragments;
 use crate::outlet::Outlet;
 use crate::reading::{Reading, Teller};
+use crate::report::Conflict;
 use crate::snapshot::{OnFault, Snapshot};
 use crate::telling::Seen;
 use portcullis_detect::{Fault, FlowHost, Interests};
@@ -63,6 +64,8 @@ pub struct Lane {
     pub(crate) verdicts: BurstVerdicts,
     /// Connections that this burst's verdicts end.
     pub endings: Vec<Ending>,
+    /// The two versions that the fragment in hand has shown.
+    pub(crate) conflict: Option<Conflict>,
     located: Vec<(usize, Located)>,
 }
 
@@ -75,6 +78,7 @@ impl Lane {
             faults: Vec::with_capacity(64),
             verdicts: BurstVerdicts::new(2 * FINDINGS_PER_BURST),
             endings: Vec::with_capacity(ENDINGS_PER_BURST),
+            conflict: None,
             located: Vec::with_capacity(crate::burst::WINDOW_FRAMES),
         }
     }

@@ -44,7 +44,7 @@ pub use owner::{owner, read_headers};
 pub use reading::{Prefilter, Reading, ReadingConfig, ReadingFigures, ScanCounters};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
 pub use report::{
-    Alert, Anomaly, Conversation, Drop, FlowEnded, Oddity, OddityLayer, Outcome, Report,
+    Alert, Anomaly, Conflict, Conversation, Drop, FlowEnded, Oddity, OddityLayer, Outcome, Report,
     Transaction,
 };
 pub use shards::{RING_EVENTS, ShardParts, ShardRing, ShardWorker};

@@ -23,8 +23,8 @@ use crate::outlet::Outlet;
 use portcullis_decode::{Conversation, Limits, Output, Transport};
 use portcullis_detect::OfferedHit;
 use portcullis_flow::{
-    Direction, Flow, FlowId, Placement, Segment, SegmentFate, StreamConfig, StreamCounters, StreamPolicy,
-    Streams, Targets,
+    Direction, Flow, FlowId, Placement, Segment, SegmentFate, StreamConfig, StreamCounters,
+    StreamPolicy, Streams, Targets,
 };
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{DropReason, MemoryTerm};
@@ -184,8 +184,7 @@ impl Reading {
                         ..self.policy
                     },
                 };
-                let fate =
-                    self.streams.segment(id, direction, &segment, &policy, at, &mut reading);
+                let fate = self.streams.segment(id, direction, &segment, &policy, at, &mut reading);
                 if reading.is_quiet() {
                     self.streams.forget(id);
                 }

@@ -5,7 +5,7 @@
 //! disk must never slow a worker. Blocks and unblocks do not travel here: the book tells those,
 //! and they are never lost. This file must never know a file format.
 
-use portcullis_flow::{EndReason, Flow};
+use portcullis_flow::{EVIDENCE_MAX, EndReason, Flow, Versions};
 use portcullis_types::{
     Action, Addr, DropReason, Evidence, FlowFacts, Mac, Party, Proof, RuleMeta, SegmentId, Tick,
     VlanStack,
@@ -51,8 +51,28 @@ pub struct Oddity {
     pub conversation: Conversation,
     /// Where it was found.
     pub layer: OddityLayer,
+    /// Where two versions of the same bytes came: both.
+    pub conflict: Option<Conflict>,
     /// Its name, Suricata's: `http.request_header_invalid`, `stream.reassembly_overlap_…`.
     pub event: &'static str,
+}
+
+/// Two versions of the same bytes, of which a receiver keeps one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The first byte that differs: its place in the stream, or in the datagram behind the headers.
+    pub offset: u64,
+    /// What came first, from there on; at most [`portcullis_flow::EVIDENCE_MAX`] bytes.
+    pub first: Box<[u8]>,
+    /// What came later for the same place.
+    pub later: Box<[u8]>,
+}
+
+impl Conflict {
+    pub(crate) fn of(offset: u64, versions: Versions<'_>) -> Self {
+        let bounded = |bytes: &[u8]| bytes.get(..EVIDENCE_MAX).unwrap_or(bytes).into();
+        Conflict { offset, first: bounded(versions.first), later: bounded(versions.later) }
+    }
 }
 
 /// What a decoder has read.
@@ -146,6 +166,8 @@ pub struct Anomaly {
     pub reject: Reject,
     /// Whether policy dropped the frame.
     pub dropped: bool,
+    /// Where a fragment has other bytes for a place than one before: both.
+    pub conflict: Option<Conflict>,
 }
 
 /// A frame that a verdict dropped.

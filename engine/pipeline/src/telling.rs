@@ -170,6 +170,10 @@ impl Lane {
                 conversation,
                 reject,
                 dropped: dropping.contains(reject),
+                conflict: match reject {
+                    Reject::FragmentOverlap => self.conflict.take(),
+                    _ => None,
+                },
             };
             outlet.report(held.index, Report::Anomaly(Box::new(anomaly)));
         }
@@ -209,8 +213,34 @@ impl Lane {
             conversation: Conversation::of_malformed(self.parts.segment, bad),
             reject: bad.reject,
             dropped,
+            conflict: None,
         };
         outlet.report(held.index, Report::Anomaly(Box::new(anomaly)));
+        // What was read of it before its headers came to no end.
+        let (src, dst) = (bad.src.unwrap_or_default(), bad.dst.unwrap_or_default());
+        let version = match bad.src {
+            Some(src) if src.is_v4() => 4,
+            Some(_) => 6,
+            None => 0,
+        };
+        let packet = Packet {
+            src_mac: bad.src_mac,
+            dst_mac: bad.dst_mac,
+            vlan: bad.vlan,
+            ethertype: bad.ethertype,
+            ip_version: version,
+            src,
+            dst,
+            protocol: bad.protocol,
+            ..Packet::EMPTY
+        };
+        let inside = self.parts.snapshot.ends_inside(self.parts.segment, held.side, (src, dst));
+        let record = events::lone_record(self.parts.segment, &packet, inside);
+        let facts = events::lone_facts(self.parts.segment, &packet, inside);
+        let mut offer = Offering { lane: &mut self.parts, held, record, facts, bytes: &[], outlet };
+        for reject in bad.rejects.union(RejectSet::EMPTY.with(bad.reject)).iter() {
+            offer.offer(EventKind::Anomaly, &packet, Direction::ToServer, reject as u16);
+        }
     }
 
     /// Ends flows whose time is up, a bounded number.

@@ -29,6 +29,7 @@ pub const DECODE_EVENTS: &[(&str, Reject, u8)] = &[
     ("igmp.malformed", Reject::IgmpMalformed, ANY),
     ("igmp.pkt_too_small", Reject::IgmpTooShort, ANY),
     ("ipraw.invalid_ip_version", Reject::RawIpVersion, ANY),
+    ("ipv4.frag_overlap", Reject::FragmentDuplicate, V4),
     ("ipv4.frag_overlap", Reject::FragmentOverlap, V4),
     ("ipv4.frag_overlap", Reject::FragmentTeardrop, V4),
     ("ipv4.frag_pkt_too_large", Reject::FragmentPastEnd, V4),
@@ -56,6 +57,7 @@ pub const DECODE_EVENTS: &[(&str, Reject, u8)] = &[
     ("ipv6.exthdr_useless_fh", Reject::Ipv6AtomicFragment, ANY),
     ("ipv6.fh_non_zero_reserved_field", Reject::Ipv6FragmentReserved, ANY),
     ("ipv6.frag_invalid_length", Reject::FragmentUnaligned, V6),
+    ("ipv6.frag_overlap", Reject::FragmentDuplicate, V6),
     ("ipv6.frag_overlap", Reject::FragmentOverlap, V6),
     ("ipv6.frag_overlap", Reject::FragmentTeardrop, V6),
     ("ipv6.frag_pkt_too_large", Reject::FragmentPastEnd, V6),
@@ -101,7 +103,8 @@ mod tests {
     fn names_are_ascending_and_found() {
         assert!(DECODE_EVENTS.is_sorted());
         let overlap: Vec<_> = decode_event("ipv6.frag_overlap").collect();
-        assert_eq!(overlap, [(Reject::FragmentOverlap, V6), (Reject::FragmentTeardrop, V6)]);
+        let shapes = [Reject::FragmentDuplicate, Reject::FragmentOverlap, Reject::FragmentTeardrop];
+        assert_eq!(overlap, shapes.map(|reject| (reject, V6)));
         assert_eq!(decode_event("ipv4.trunc_pkt").next(), Some((Reject::Ipv4Truncated, ANY)));
         assert_eq!(decode_event("gre.pkt_too_small").next(), None);
         for &(name, reject, _) in DECODE_EVENTS {

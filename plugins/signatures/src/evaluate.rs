@@ -76,13 +76,33 @@ enum Tried {
 pub struct Evaluator {
     store: Store,
     /// The engine's numbers of the events that rules ask for.
-    anomalies: Vec<Option<u16>>,
+    anomalies: Vec<Vec<Oddity>>,
     suspensions: Suspensions,
     recent: [(u64, u32, u64); RECENT],
     recent_next: usize,
     variables: Vec<u64>,
     /// Counters.
     pub counters: Counters,
+}
+
+/// An oddity's number, and the version of IP that it has to be of; 0 for any.
+type Oddity = (u16, u8);
+
+/// The oddities that one of the set's event names stands for.
+fn oddities(names: &str, number: impl Fn(&str) -> Option<u16>) -> Vec<Oddity> {
+    let one = |word: &str| {
+        let (version, name) = match word.split_once('/') {
+            Some((version, name)) => (version.parse().ok()?, name),
+            None => (0, word),
+        };
+        Some((number(name)?, version))
+    };
+    names.split(' ').filter_map(one).collect()
+}
+
+fn is_odd(facts: &Facts, any: &[Oddity]) -> bool {
+    let Occasion::Anomaly(found) = facts.occasion else { return false };
+    any.iter().any(|&(n, version)| n == found && (version == 0 || version == facts.ip_version))
 }
 
 fn event_kinds(occasion: Occasion) -> [EventKind; 2] {
@@ -112,7 +132,8 @@ impl Evaluator {
         anomaly: impl Fn(&str) -> Option<u16>,
     ) -> Result<Evaluator, Refused> {
         let store = Store::open(world)?;
-        let anomalies = store.event_names.iter().map(|name| anomaly(name)).collect();
+        let numbered = |names: &String| oddities(names, &anomaly);
+        let anomalies = store.event_names.iter().map(numbered).collect();
         Ok(Evaluator {
             store,
             anomalies,
@@ -295,8 +316,7 @@ impl Evaluator {
         };
         let code = || {
             let Ok(at) = usize::try_from(row.code) else { return false };
-            let wanted = self.anomalies.get(at).copied().flatten();
-            matches!(facts.occasion, Occasion::Anomaly(n) if wanted == Some(n))
+            self.anomalies.get(at).is_some_and(|any| is_odd(facts, any))
         };
         event_kinds(facts.occasion).iter().any(|k| k.number() == row.event)
             && (row.direction == 2 || row.direction == way)
@@ -367,8 +387,7 @@ impl Evaluator {
         match check {
             Check::Anomaly { name } => {
                 let at = usize::try_from(*name).unwrap_or(usize::MAX);
-                let wanted = self.anomalies.get(at).copied().flatten();
-                matches!(facts.occasion, Occasion::Anomaly(n) if wanted == Some(n))
+                self.anomalies.get(at).is_some_and(|any| is_odd(facts, any))
             }
             Check::Address { side, negated, set } => {
                 effects::address(world, &mut self.store, facts, *side, *set) != *negated

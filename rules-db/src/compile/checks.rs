@@ -196,11 +196,11 @@ impl Compiler<'_> {
     /// The engine's names of an event of Suricata's; the names of the engine are the form's.
     fn anomaly(&mut self, rule: &Rule, name: &str) -> Check {
         let names = (self.vocabulary.anomaly)(name);
-        let Some(first) = names.first() else {
+        if names.is_empty() {
             self.cannot(rule, format!("the event `{name}`"));
             return Check::Never;
-        };
-        Check::Anomaly { name: self.builder.event_name(first) }
+        }
+        Check::Anomaly { name: self.builder.event_name(&names.join(" ")) }
     }
 
     /// Reputations are fixed when rules are compiled: those that pass become a set of addresses.

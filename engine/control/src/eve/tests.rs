@@ -124,12 +124,16 @@ fn what_only_watches_allows() {
 #[test]
 fn what_is_not_known_is_left_out() {
     let mut anomaly = samples::anomaly();
+    let (first, later) = (Box::from(*b"good"), Box::from(*b"evil"));
+    anomaly.conflict = Some(portcullis_pipeline::Conflict { offset: 1480, first, later });
     anomaly.conversation = samples::nowhere();
     let e = told(&Sample::Report(portcullis_pipeline::Report::Anomaly(Box::new(anomaly))));
     for key in ["vlan", "src_ip", "src_port", "proto", "ip_v", "community_id", "flow_id"] {
         assert_eq!(e.get(key), None, "{key}");
     }
     assert_eq!(e["anomaly"]["type"], "decode");
+    let both = serde_json::json!({"offset": 1480, "first": "676f6f64", "later": "6576696c"});
+    assert_eq!(e["portcullis"]["conflict"], both);
 }
 
 #[test]

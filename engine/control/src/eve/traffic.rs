@@ -7,7 +7,7 @@ use super::rule::{category, metadata, severity};
 use super::scribe::{Scribe, action_name, class_name};
 use crate::config::EventType;
 use portcullis_flow::EndReason;
-use portcullis_pipeline::{Alert, Anomaly, Drop, FlowEnded, Oddity, OddityLayer, Report};
+use portcullis_pipeline::{Alert, Anomaly, Conflict, Drop, FlowEnded, Oddity, OddityLayer, Report};
 use portcullis_plugin_abi::application;
 use portcullis_types::{Action, Mac, Party};
 use std::fmt::{self, Display};
@@ -87,6 +87,7 @@ impl Scribe {
         let mut ours = root.object("portcullis");
         ours.text("segment", self.context().segment(a.conversation.segment));
         ours.text("reject", a.reject.name()).truth("dropped", a.dropped);
+        conflict(&mut ours, a.conflict.as_ref());
     }
 
     /// Suricata's `anomaly` behind the headers: of a stream, or of what is spoken over it.
@@ -106,8 +107,9 @@ impl Scribe {
             OddityLayer::Application => application_event(&mut anomaly, o.event),
         }
         drop(anomaly);
-        let segment = self.context().segment(o.conversation.segment);
-        root.object("portcullis").text("segment", segment);
+        let mut ours = root.object("portcullis");
+        ours.text("segment", self.context().segment(o.conversation.segment));
+        conflict(&mut ours, o.conflict.as_ref());
     }
 
     fn drop_event(&mut self, d: &Drop, line: &mut Line) {
@@ -152,6 +154,14 @@ impl Scribe {
             ours.text("unscanned", "fault");
         }
     }
+}
+
+/// Both versions of bytes that were sent twice, in hexadecimal.
+fn conflict(ours: &mut Object<'_>, both: Option<&Conflict>) {
+    let Some(both) = both else { return };
+    let mut told = ours.object("conflict");
+    told.number("offset", both.offset);
+    told.shown("first", Hex(&both.first)).shown("later", Hex(&both.later));
 }
 
 /// Suricata's word for what is spoken; nothing where that is not known yet.

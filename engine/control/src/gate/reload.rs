@@ -63,7 +63,7 @@ fn merged(running: &Config, fresh: &Config) -> (Config, Vec<String>) {
     keep("[rules]", running.rules == fresh.rules);
     next.rules = running.rules.clone();
     keep("[streams]", running.streams == fresh.streams);
-    next.streams = running.streams;
+    next.streams = running.streams.clone();
     let files = (&running.events.file, running.events.queue);
     keep("events.file, events.queue", files == (&fresh.events.file, fresh.events.queue));
     keep("control.socket", running.control.socket == fresh.control.socket);

@@ -226,7 +226,9 @@ impl Defrag {
         let len = if fragment.more { len / 8 * 8 } else { len };
         let extent = Extent::new(i64::from(fragment.offset), len);
         if usize::from(fragment.offset) + len + layout.headers.len() > DATAGRAM_MAX {
-            said.rejects.insert(Reject::FragmentPastEnd);
+            if !packet.rejects.contains(Reject::PingOfDeath) {
+                said.rejects.insert(Reject::FragmentPastEnd);
+            }
             return unusable;
         }
         if extent.is_empty() {

@@ -8,7 +8,7 @@ use super::{Desk, Place, way};
 use crate::counters::LaneCounters;
 use crate::events;
 use crate::outlet::Outlet;
-use crate::report::{Conversation, Oddity, OddityLayer, Report, Transaction};
+use crate::report::{Conflict, Conversation, Oddity, OddityLayer, Report, Transaction};
 use portcullis_decode::{Fresh, Interest, Message, Output, Stage};
 use portcullis_detect::{FlowHost, Offer, OfferedHit, Shown};
 use portcullis_flow::{Direction, Flow, FlowId, StreamAnomaly, StreamEnd, StreamSink};
@@ -242,7 +242,7 @@ impl<O: Outlet> AtDesk<'_, O> {
         }
         for &(event, _) in &output.anomalies {
             let Some(name) = portcullis_decode::event_name(event) else { continue };
-            teller.odd(OddityLayer::Application, name);
+            teller.odd(OddityLayer::Application, name, None);
         }
     }
 
@@ -355,12 +355,13 @@ fn headers<'f>(packet: &Packet, frame: &'f [u8]) -> [Option<Shown<'f>>; 2] {
 }
 
 impl<O: Outlet> Teller<'_, O> {
-    fn odd(&mut self, layer: OddityLayer, event: &'static str) {
+    fn odd(&mut self, layer: OddityLayer, event: &'static str, conflict: Option<Conflict>) {
         let oddity = Oddity {
             at: self.at,
             frame_number: self.number,
             conversation: Conversation::of_flow(self.flow),
             layer,
+            conflict,
             event,
         };
         let frame = self.frame.unwrap_or(FrameIndex(u16::MAX));
@@ -389,7 +390,8 @@ impl<O: Outlet> StreamSink for AtDesk<'_, O> {
 
     fn anomaly(&mut self, anomaly: &StreamAnomaly<'_>) {
         let code = anomaly.event.number();
-        self.teller.odd(OddityLayer::Stream, anomaly.event.suricata_event());
+        let conflict = anomaly.versions.map(|both| Conflict::of(anomaly.offset, both));
+        self.teller.odd(OddityLayer::Stream, anomaly.event.suricata_event(), conflict);
         let interests = self.teller.detectors.interests();
         let flow = self.teller.flow;
         let seats = interests.wanting(EventKind::Anomaly, flow.protocol(), flow.server_port());

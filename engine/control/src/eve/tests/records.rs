@@ -23,7 +23,15 @@ fn transaction(record: Record) -> Report {
 
 fn oddity(layer: OddityLayer, event: &'static str) -> Report {
     let conversation = conversation();
-    Report::Oddity(Box::new(Oddity { at: AT, frame_number: 7, conversation, layer, event }))
+    let conflict = None;
+    Report::Oddity(Box::new(Oddity {
+        at: AT,
+        frame_number: 7,
+        conversation,
+        layer,
+        conflict,
+        event,
+    }))
 }
 
 fn some(text: &str) -> Option<Vec<u8>> {

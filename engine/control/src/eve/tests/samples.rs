@@ -140,6 +140,7 @@ pub(in crate::eve) fn anomaly() -> Anomaly {
         conversation: Conversation { protocol: 253, ..conversation() },
         reject: Reject::Land,
         dropped: false,
+        conflict: None,
     }
 }
 
