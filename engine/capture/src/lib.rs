@@ -49,6 +49,8 @@ pub enum LinkKind {
     LinuxSll,
     /// Linux cooked v2 (DLT 276).
     LinuxSll2,
+    /// Cisco's HDLC: address, control and ethertype (DLT 104).
+    CiscoHdlc,
     /// OpenBSD loopback: four bytes of address family, network order (DLT 108).
     Loop,
     /// BSD loopback: four bytes of address family, the writer's byte order (DLT 0).

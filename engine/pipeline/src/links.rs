@@ -9,6 +9,7 @@ pub fn link_type(kind: LinkKind) -> LinkType {
         LinkKind::Ethernet => LinkType::Ethernet,
         LinkKind::LinuxSll => LinkType::LinuxSll,
         LinkKind::LinuxSll2 => LinkType::LinuxSll2,
+        LinkKind::CiscoHdlc => LinkType::CiscoHdlc,
         LinkKind::Loop => LinkType::Loop,
         LinkKind::Null => LinkType::Null,
         LinkKind::RawIp => LinkType::RawIp,

@@ -13,6 +13,7 @@ const V6: u8 = 6;
 /// to have, 0 for any. Ascending by name; a name that several rejects say stands several times.
 /// Names that are not here are never raised: protocols that are not decoded, or nothing wrong.
 pub const DECODE_EVENTS: &[(&str, Reject, u8)] = &[
+    ("chdlc.pkt_too_small", Reject::HdlcTooShort, ANY),
     ("ethernet.pkt_too_small", Reject::EthernetTooShort, ANY),
     ("icmpv4.ipv4_trunc_pkt", Reject::Icmpv4QuoteTruncated, ANY),
     ("icmpv4.ipv4_unknown_ver", Reject::Icmpv4QuoteVersion, ANY),

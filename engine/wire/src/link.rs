@@ -26,6 +26,8 @@ pub enum LinkType {
     LinuxSll,
     /// Linux cooked, version 2.
     LinuxSll2,
+    /// Cisco's HDLC: address, control, ethertype.
+    CiscoHdlc,
     /// No link header: IPv4 or IPv6 at once.
     RawIp,
 }
@@ -42,6 +44,7 @@ pub(crate) fn read(
         LinkType::Loop | LinkType::Null => loopback(packet, frame, checks),
         LinkType::LinuxSll => cooked(packet, frame, checks),
         LinkType::LinuxSll2 => cooked_v2(packet, frame, checks),
+        LinkType::CiscoHdlc => cisco_hdlc(packet, frame, checks),
         LinkType::RawIp => by_version(packet, frame, 0, checks),
     }
 }
@@ -230,6 +233,20 @@ fn cooked_v2(packet: &mut Packet, frame: &[u8], checks: Checks) -> Result<(), Re
         packet.src_mac = Mac([a0, a1, a2, a3, a4, a5]);
     }
     cooked_behind(packet, frame, 20, u16::from_be_bytes([t0, t1]), checks)
+}
+
+/// Cisco's HDLC: address, control, ethertype; Cisco's own protocols (keepalives) are none of IP.
+fn cisco_hdlc(packet: &mut Packet, frame: &[u8], checks: Checks) -> Result<(), Reject> {
+    let Some(&[_, _, t0, t1]) = frame.first_chunk::<4>() else {
+        return Err(Reject::HdlcTooShort);
+    };
+    match u16::from_be_bytes([t0, t1]) {
+        kind @ (ethertype::IPV4 | ethertype::IPV6) => network(packet, frame, 4, kind, checks),
+        _ => {
+            other(packet, frame, 4);
+            Ok(())
+        }
+    }
 }
 
 /// Cooked protocols under 1536 are Linux's own numbers (e.g. 4 for 802.2), not lengths.

@@ -136,6 +136,8 @@ rejects! {
     FragmentTiny "fragment_tiny" Fragment Attack "ip.frag_tiny";
     /// More fragments follow but its length is no multiple of eight.
     FragmentUnaligned "fragment_unaligned" Fragment Broken "ipv6.frag_invalid_length";
+    /// A Cisco HDLC header of fewer than four bytes.
+    HdlcTooShort "hdlc_too_short" Ethernet Fatal "chdlc.pkt_too_small";
     /// The checksum is wrong.
     Icmpv4Checksum "icmpv4_checksum" Icmpv4 Broken "icmpv4.invalid_checksum";
     /// An echo or timestamp request to a multicast or the limited broadcast address.

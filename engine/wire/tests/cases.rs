@@ -136,6 +136,8 @@ mod link {
             (LinkType::Loop, [&[0, 0, 0, 24], &v6[..]].concat(), 6),
             (LinkType::LinuxSll, [&sll[..], &[8, 0], &v4[..]].concat(), 4),
             (LinkType::LinuxSll, [&sll[..], &[0x81, 0, 0, 5, 8, 0], &v4[..]].concat(), 4),
+            (LinkType::CiscoHdlc, [&[0x0f, 0, 8, 0], &v4[..]].concat(), 4),
+            (LinkType::CiscoHdlc, [&[0x8f, 0, 0x86, 0xdd], &v6[..]].concat(), 6),
             (LinkType::LinuxSll2, [&[0x86, 0xdd], &sll2[..], &v6[..]].concat(), 6),
         ];
         for (link, frame, version) in cases {
@@ -146,6 +148,7 @@ mod link {
         let short = |link| parse(&[0x50, 0, 0], link, Checks::NONE).unwrap_err().reject;
         assert_eq!(short(LinkType::RawIp), Reject::RawIpVersion);
         assert_eq!(short(LinkType::Null), Reject::NullTooShort);
+        assert_eq!(short(LinkType::CiscoHdlc), Reject::HdlcTooShort);
         assert_eq!(short(LinkType::LinuxSll2), Reject::SllTooShort);
     }
 

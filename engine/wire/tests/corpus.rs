@@ -29,6 +29,7 @@ fn link_type(number: u32) -> Option<LinkType> {
         0 => LinkType::Null,
         1 => LinkType::Ethernet,
         12 | 101 | 228 | 229 => LinkType::RawIp,
+        104 => LinkType::CiscoHdlc,
         108 => LinkType::Loop,
         113 => LinkType::LinuxSll,
         276 => LinkType::LinuxSll2,

@@ -7,12 +7,13 @@ use portcullis_wire::build::Craft;
 use portcullis_wire::{Checks, Fragment, LinkType, PacketKind, TcpFlags, parse};
 use proptest::prelude::*;
 
-const LINKS: [LinkType; 6] = [
+const LINKS: [LinkType; 7] = [
     LinkType::Ethernet,
     LinkType::Loop,
     LinkType::Null,
     LinkType::LinuxSll,
     LinkType::LinuxSll2,
+    LinkType::CiscoHdlc,
     LinkType::RawIp,
 ];
 

@@ -344,6 +344,7 @@ const fn link_kind(link_type: u32) -> Option<LinkKind> {
         0 => Some(LinkKind::Null),
         1 => Some(LinkKind::Ethernet),
         12 | 14 | 101 | 228 | 229 => Some(LinkKind::RawIp),
+        104 => Some(LinkKind::CiscoHdlc),
         108 => Some(LinkKind::Loop),
         113 => Some(LinkKind::LinuxSll),
         276 => Some(LinkKind::LinuxSll2),

@@ -23,6 +23,7 @@ impl<W: Write> PcapWriter<W> {
             LinkKind::Null => 0,
             LinkKind::Ethernet => 1,
             LinkKind::RawIp => 101,
+            LinkKind::CiscoHdlc => 104,
             LinkKind::Loop => 108,
             LinkKind::LinuxSll => 113,
             LinkKind::LinuxSll2 => 276,
