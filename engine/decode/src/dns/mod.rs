@@ -226,7 +226,7 @@ impl Dns {
         }
         events.iter().for_each(|&event| out.anomaly(event, transaction));
         out.message(application::DNS, transaction, direction, Stage::Complete);
-        pieces(&message, out);
+        pieces(&message, direction, out);
         out.event_pieces(events, 0);
         let record = DnsRecord { tx_id: transaction - 1, direction, message };
         out.records.push(Record::Dns(Box::new(record)));
@@ -259,10 +259,14 @@ fn events(message: &DnsMessage, oddities: &Oddities) -> ([u16; 7], usize) {
     (events, count)
 }
 
-fn pieces(message: &DnsMessage, out: &mut Output) {
+fn pieces(message: &DnsMessage, direction: Direction, out: &mut Output) {
     let response = message.header.is_response();
     let new = Fresh::New;
-    for (at, question) in (0u16..).zip(&message.questions) {
+    // An answer of which the question was not seen goes to the server; it is no question all the
+    // same.
+    let is_stray = response && direction == Direction::ToServer;
+    let questions = if is_stray { &[] } else { message.questions.as_slice() };
+    for (at, question) in (0u16..).zip(questions) {
         out.buffer(kind::DNS_QUERY_NAME, at, &question.name, new);
         out.number(kind::DNS_RRTYPE, at, question.rrtype.into(), new);
     }
