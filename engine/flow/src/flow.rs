@@ -343,6 +343,20 @@ impl Flow {
         if direction == Direction::ToServer { client } else { server }
     }
 
+    /// Sequence space that the sender of that direction has used, its SYN included: 0 before its
+    /// first segment, `None` where the conversation's beginning was not seen.
+    pub fn stream_size(&self, direction: Direction) -> Option<u32> {
+        if self.protocol() != crate::key::TCP || self.is_midstream() {
+            return None;
+        }
+        let end = self.tcp_end(direction);
+        let first = match direction {
+            Direction::ToServer => self.client_isn,
+            Direction::ToClient => self.server_isn,
+        };
+        Some(if end.is_seen() { end.next_seq.wrapping_sub(first) } else { 0 })
+    }
+
     /// How far TCP has come.
     #[inline]
     pub fn tcp_state(&self) -> TcpState {

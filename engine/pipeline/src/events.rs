@@ -33,6 +33,8 @@ pub(crate) fn flow_record(flow: &Flow) -> abi::FlowRec {
         packets_to_client: to_client.packets,
         bytes_to_server: to_server.bytes,
         bytes_to_client: to_client.bytes,
+        stream_to_server: flow.stream_size(Direction::ToServer).unwrap_or(abi::NONE),
+        stream_to_client: flow.stream_size(Direction::ToClient).unwrap_or(abi::NONE),
         slot: abi::NONE,
         ..bytemuck::Zeroable::zeroed()
     }
@@ -60,6 +62,8 @@ pub(crate) fn lone_record(
         server_mac: packet.dst_mac.0,
         packets_to_server: 1,
         bytes_to_server: u64::from(packet.ip_len),
+        stream_to_server: abi::NONE,
+        stream_to_client: abi::NONE,
         slot: abi::NONE,
         ..bytemuck::Zeroable::zeroed()
     }

@@ -24,7 +24,7 @@ use portcullis_decode::{Conversation, Limits, Output, Transport};
 use portcullis_detect::OfferedHit;
 use portcullis_flow::{
     Direction, Flow, FlowId, Placement, Segment, SegmentFate, StreamConfig, StreamCounters,
-    StreamPolicy, Streams, Targets,
+    StreamPickup, StreamPolicy, Streams, Targets,
 };
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{DropReason, MemoryTerm};
@@ -98,6 +98,8 @@ pub(crate) struct Desk {
     prefilter: Arc<Prefilter>,
     hits: Vec<OfferedHit>,
     limits: Arc<Limits>,
+    /// Conversations met in the middle are followed.
+    follows_midstream: bool,
     scans: ScanCounters,
     offered: u64,
     messages: u64,
@@ -118,6 +120,7 @@ impl Reading {
                 prefilter,
                 hits: Vec::with_capacity(HITS_PER_EVENT),
                 limits: config.limits,
+                follows_midstream: config.policy.midstream == StreamPickup::Read,
                 scans: ScanCounters::default(),
                 offered: 0,
                 messages: 0,

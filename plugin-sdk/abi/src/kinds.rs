@@ -379,6 +379,9 @@ pub const AS_MANIFEST: u8 = 0xff;
 pub const FLOW_CLIENT_INSIDE: u8 = 1;
 /// `FlowRec::flags`: the server end is on the protected side.
 pub const FLOW_SERVER_INSIDE: u8 = 2;
+/// `FlowRec::flags`: met in the middle, and by policy its streams are not read: nobody can say that
+/// it is established.
+pub const FLOW_UNFOLLOWED: u8 = 4;
 
 /// TCP flags as they are on the wire.
 pub mod tcp {

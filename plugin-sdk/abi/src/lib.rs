@@ -24,7 +24,7 @@ mod records;
 pub use calls::{CALLS, Call, CallCost, MODULE, NativeGuest, NativeHost, code, export};
 pub use kinds::{
     AS_MANIFEST, Direction, DoneScope, EventKind, FLOW_CLIENT_INSIDE, FLOW_SERVER_INSIDE,
-    Operation, PartyKind, application, buffer_kind, tcp,
+    FLOW_UNFOLLOWED, Operation, PartyKind, application, buffer_kind, tcp,
 };
 pub use reader::{BatchReader, Broken, record, record_ref, write_record};
 pub use records::{

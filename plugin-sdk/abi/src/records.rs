@@ -87,7 +87,7 @@ pub struct FlowRec {
     pub ip_version: u8,
     /// IP protocol number, 0 for what is not IP.
     pub protocol: u8,
-    /// [`crate::FLOW_CLIENT_INSIDE`] and [`crate::FLOW_SERVER_INSIDE`].
+    /// [`crate::FLOW_CLIENT_INSIDE`], [`crate::FLOW_SERVER_INSIDE`], [`crate::FLOW_UNFOLLOWED`].
     pub flags: u8,
     /// Application protocol, 0 unknown.
     pub application: u16,
@@ -127,8 +127,13 @@ pub struct FlowRec {
     pub slot: u32,
     /// Bytes of the slot. Filled by the plugin host.
     pub slot_len: u32,
+    /// Sequence space that the client has sent, its SYN and FIN included; 0 before its SYN, and
+    /// [`NONE`] where the connection's beginning was not seen or there is none.
+    pub stream_to_server: u32,
+    /// The same of the server.
+    pub stream_to_client: u32,
     /// Zero.
-    pub reserved_3: [u64; 3],
+    pub reserved_3: [u64; 2],
 }
 
 /// Something understood about a packet or a flow.
@@ -460,7 +465,7 @@ layout! {
         tenant 60, tunnel 64, tcp_state 68, client_proof 69, server_proof 70, reserved_1 71,
         client_mac 72, server_mac 78, reserved_2 84, started 88, packets_to_server 96,
         packets_to_client 104, bytes_to_server 112, bytes_to_client 120, slot 128, slot_len 132,
-        reserved_3 136,
+        stream_to_server 136, stream_to_client 140, reserved_3 144,
     }
     Event 64 {
         flow 0, kind 4, direction 5, tcp_flags 6, ttl 7, at 8, seq 16, ack 20, window 24,

@@ -21,10 +21,10 @@ mod transform;
 pub mod world;
 
 use evaluate::{Counters, Evaluator, Finding};
-use portcullis_plugin_sdk::abi::Buffer;
+use portcullis_plugin_sdk::abi::{Buffer, FLOW_UNFOLLOWED, NONE};
 use portcullis_plugin_sdk::{
     Action, Detector, Direction, DoneScope, EventKind, EventView, Findings, Handle, Init, Match,
-    Reach, buffer_kind,
+    Reach,
 };
 use portcullis_rules_form::{Field, action};
 use std::borrow::Cow;
@@ -141,7 +141,9 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
     let spoken = matches!(occasion, Occasion::Stream | Occasion::Transaction);
     let established = match flow.protocol {
         TCP => {
-            spoken || ESTABLISHED.contains(&flow.tcp_state) || flow.tcp_state == MIDSTREAM && both
+            let followed = flow.flags & FLOW_UNFOLLOWED == 0;
+            let open = ESTABLISHED.contains(&flow.tcp_state) || flow.tcp_state == MIDSTREAM && both;
+            spoken || followed && open
         }
         _ => both,
     };
@@ -156,9 +158,14 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         (Field::FlowBytesToServer, flow.bytes_to_server),
         (Field::FlowBytesToClient, flow.bytes_to_client),
     ];
-    let [to_server, to_client] = stream_sizes(event);
-    numbers.push((Field::StreamToServer, to_server));
-    numbers.push((Field::StreamToClient, to_client));
+    for (field, size) in [
+        (Field::StreamToServer, flow.stream_to_server),
+        (Field::StreamToClient, flow.stream_to_client),
+    ] {
+        if size != NONE {
+            numbers.push((field, size.into()));
+        }
+    }
     if occasion == Occasion::Packet {
         numbers.push((Field::PayloadSize, record.payload_len.into()));
         numbers.push((Field::Ttl, record.ttl.into()));
@@ -190,28 +197,6 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         tcp_flags: record.tcp_flags,
         numbers,
     }
-}
-
-/// Bytes of link, IP and TCP headers of a packet with timestamps.
-const HEADERS: u64 = 66;
-
-/// About how many bytes each direction's stream has, counting its SYN: by the flow's frames, and
-/// exactly where the event shows a piece of the stream.
-fn stream_sizes(event: &EventView<'_>) -> [u64; 2] {
-    let flow = event.flow();
-    let about = |bytes: u64, packets: u64| bytes.saturating_sub(packets.saturating_mul(HEADERS));
-    let mut sizes = [
-        about(flow.bytes_to_server, flow.packets_to_server),
-        about(flow.bytes_to_client, flow.packets_to_client),
-    ];
-    if let Some((buffer, _)) = event.buffer(buffer_kind::STREAM) {
-        let own = match event.direction() {
-            Direction::ToServer => &mut sizes[0],
-            Direction::ToClient => &mut sizes[1],
-        };
-        *own = buffer.offset.saturating_add(buffer.whole_len.into());
-    }
-    sizes.map(|n| n.saturating_add(1))
 }
 
 fn piece<'a>((buffer, bytes): (Buffer, &'a [u8])) -> Piece<'a> {

@@ -305,6 +305,9 @@ impl<O: Outlet> AtDesk<'_, O> {
             .record
             .get_or_insert_with(|| (events::flow_record(teller.flow), teller.flow.facts()));
         record.application = self.application;
+        if teller.flow.is_midstream() && !self.desk.follows_midstream {
+            record.flags |= abi::FLOW_UNFOLLOWED;
+        }
         let mut event = match teller.packet {
             Some(p) => events::packet_event(kind, p, direction, teller.at, teller.wire_len),
             None => abi::Event { kind: kind.number(), ..events::end_event(0, teller.at) },
