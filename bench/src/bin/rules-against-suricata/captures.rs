@@ -8,6 +8,8 @@ use serde_json::Value;
 pub(super) struct Row {
     /// Relative to the corpus.
     pub(super) file: String,
+    /// Frames in it stand behind MPLS labels.
+    pub(super) is_labelled: bool,
     /// Sids of the peer, as the manifest has them.
     sids: Vec<u64>,
 }
@@ -34,6 +36,7 @@ pub(super) fn rows(options: &Options) -> Result<Vec<Row>> {
         if is_asked {
             let alerts = row["suricata7_et_open_2024"].as_array();
             rows.push(Row {
+                is_labelled: !row["encapsulations"]["mpls"].is_null(),
                 file: row["file"].as_str().context("a row without a file")?.to_owned(),
                 sids: alerts.into_iter().flatten().filter_map(|a| a["sid"].as_u64()).collect(),
             });

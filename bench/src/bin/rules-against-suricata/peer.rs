@@ -4,6 +4,7 @@
 use super::{Options, Pairs, rules};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -18,26 +19,88 @@ const READING: Duration = Duration::from_secs(3600);
 /// Its own protocol's version.
 const HELLO: &str = "0.2";
 
-/// The peer's pairs: from the file of answers, which is made where it is missing.
-pub(super) fn answers(options: &Options, files: &[&str]) -> Result<Pairs> {
-    if !options.answers.is_file() {
-        let found = ask(options, files)?;
+/// What the peer said of captures.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// Its pairs.
+    pub(super) pairs: Pairs,
+    /// Those of them that it raised on packets inside tunnels only.
+    pub(super) tunnelled: Pairs,
+    /// Captures that it could not open.
+    pub(super) unread: BTreeSet<String>,
+}
+
+impl Answers {
+    /// A line a pair, `inside` or `outside` of tunnels; `0` and `unread` for what was not opened.
+    fn text(&self) -> String {
         let mut text = String::new();
-        for (file, sid) in &found {
+        for pair in &self.pairs {
+            let mark = if self.tunnelled.contains(pair) { "inside" } else { "outside" };
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{file}\t{sid}");
+            let _ = writeln!(text, "{}\t{}\t{mark}", pair.0, pair.1);
         }
-        std::fs::write(&options.answers, text)
-            .with_context(|| format!("--answers {}", options.answers.display()))?;
+        for file in &self.unread {
+            let _ = writeln!(text, "{file}\t0\tunread");
+        }
+        text
+    }
+
+    fn from_text(text: &str, files: &[&str]) -> Answers {
+        let mut answers = Answers::default();
+        for line in text.lines() {
+            let mut columns = line.split('\t');
+            let (Some(file), Some(Ok(sid)), Some(mark)) =
+                (columns.next(), columns.next().map(str::parse), columns.next())
+            else {
+                continue;
+            };
+            if !files.contains(&file) {
+                continue;
+            }
+            let pair = (file.to_owned(), sid);
+            match mark {
+                "unread" => drop(answers.unread.insert(pair.0)),
+                mark => answers.note(pair, mark == "inside"),
+            }
+        }
+        answers
+    }
+
+    /// An alert; one outside of tunnels makes its pair one of those.
+    fn note(&mut self, pair: (String, u64), inside: bool) {
+        let is_new = self.pairs.insert(pair.clone());
+        if !inside {
+            self.tunnelled.remove(&pair);
+        } else if is_new {
+            self.tunnelled.insert(pair);
+        }
+    }
+
+    /// Takes what was said of these captures when they were asked about again.
+    pub(super) fn correct(&mut self, files: &[&str], again: Answers) {
+        self.pairs.retain(|(file, _)| !files.contains(&file.as_str()));
+        self.tunnelled.retain(|(file, _)| !files.contains(&file.as_str()));
+        self.pairs.extend(again.pairs);
+        self.tunnelled.extend(again.tunnelled);
+    }
+}
+
+/// The peer's answers: from the file that keeps them, which is made where it is missing. `turn`
+/// names the file of a second asking.
+pub(super) fn answers(options: &Options, files: &[&str], turn: &str) -> Result<Answers> {
+    let mut name = options.answers.clone().into_os_string();
+    name.push(turn);
+    let kept = PathBuf::from(name);
+    if files.is_empty() {
+        return Ok(Answers::default());
+    }
+    if !kept.is_file() {
+        let found = ask(options, files)?;
+        std::fs::write(&kept, found.text())
+            .with_context(|| format!("--answers {}", kept.display()))?;
         return Ok(found);
     }
-    let text = std::fs::read_to_string(&options.answers)?;
-    let line = |line: &str| {
-        let (file, sid) = line.split_once('\t')?;
-        Some((file.to_owned(), sid.parse().ok()?))
-    };
-    let kept = text.lines().filter_map(line);
-    Ok(kept.filter(|(file, _)| files.contains(&file.as_str())).collect())
+    Ok(Answers::from_text(&std::fs::read_to_string(&kept)?, files))
 }
 
 /// The peer as a process; it ends with this.
@@ -56,9 +119,8 @@ impl Drop for Peer {
     }
 }
 
-fn ask(options: &Options, files: &[&str]) -> Result<Pairs> {
+fn ask(options: &Options, files: &[&str]) -> Result<Answers> {
     let mut peer = Peer::start(options)?;
-    let mut pairs = Pairs::new();
     for (number, file) in files.iter().enumerate() {
         let folder = peer.folder.join(number.to_string());
         std::fs::create_dir(&folder)?;
@@ -78,18 +140,21 @@ fn ask(options: &Options, files: &[&str]) -> Result<Pairs> {
         ensure!(Instant::now() < deadline, "still reading after {READING:?}: {current}");
         std::thread::sleep(Duration::from_millis(200));
     }
+    let mut answers = Answers::default();
     for (number, file) in files.iter().enumerate() {
         let events = peer.folder.join(number.to_string()).join("eve.json");
-        // A capture that cannot be opened leaves none.
-        let text = std::fs::read_to_string(&events).unwrap_or_default();
+        let Ok(text) = std::fs::read_to_string(&events) else {
+            answers.unread.insert((*file).to_owned());
+            continue;
+        };
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).context("an event of the peer")?;
             if let Some(sid) = event["alert"]["signature_id"].as_u64() {
-                pairs.insert(((*file).to_owned(), sid));
+                answers.note(((*file).to_owned(), sid), event["tunnel"].is_object());
             }
         }
     }
-    Ok(pairs)
+    Ok(answers)
 }
 
 impl Peer {

@@ -6,10 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Headers of protocols whose depth comes later; they are reported, not counted.
-const LATER: [&str; 14] = [
-    "smb", "dcerpc", "http2", "mqtt", "smtp", "ftp", "ftp-data", "ssh", "ike", "dnp3", "enip",
-    "krb5", "nfs", "snmp",
-];
+const LATER: [&str; 11] =
+    ["smb", "dcerpc", "http2", "mqtt", "ftp-data", "ike", "dnp3", "enip", "krb5", "nfs", "snmp"];
 /// Options that say something about the rule and nothing about the traffic.
 const REMARKS: [&str; 9] =
     ["msg", "sid", "rev", "gid", "classtype", "metadata", "reference", "priority", "target"];

@@ -21,6 +21,32 @@ pub(super) fn print_sums(what: &str, ours: &Pairs, theirs: &Pairs) -> usize {
     share(theirs.len()).min(share(ours.len()))
 }
 
+/// Prints how many pairs do not count, why, and which.
+pub(super) fn print_apart(
+    ours: &Pairs,
+    theirs: &Pairs,
+    apart: impl Fn(&(String, u64)) -> Option<&'static str>,
+) {
+    let mut why: BTreeMap<&str, Vec<&(String, u64)>> = BTreeMap::new();
+    for pair in ours.union(theirs) {
+        if let Some(reason) = apart(pair) {
+            why.entry(reason).or_default().push(pair);
+        }
+    }
+    for (reason, pairs) in why {
+        println!("\n## set apart, {reason}: {} pairs", pairs.len());
+        for pair in pairs {
+            let who = match (ours.contains(pair), theirs.contains(pair)) {
+                (true, true) => "both",
+                (true, false) => "only here",
+                _ => "missing here",
+            };
+            println!("{} {}: {who}", pair.0, pair.1);
+        }
+    }
+    println!();
+}
+
 /// Prints the rules that only one side had somewhere, and their keywords beside those of the
 /// rules that agree.
 pub(super) fn print_disagreements(rules: &BTreeMap<u64, Rule>, ours: &Pairs, theirs: &Pairs) {
