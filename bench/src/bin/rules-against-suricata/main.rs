@@ -154,9 +154,9 @@ fn later(
     if peer.tunnelled.contains(pair) {
         return Some("the peer saw it inside a tunnel only");
     }
-    if peer.unread.contains(file) {
-        return Some("the peer cannot open the capture");
+    let row = rows.iter().find(|row| row.file == *file)?;
+    if row.is_unread {
+        return Some("the peer cannot read the capture's link type, by its manifest");
     }
-    let is_labelled = rows.iter().any(|row| row.file == *file && row.is_labelled);
-    is_labelled.then_some("the capture has MPLS labels, by its manifest")
+    row.is_labelled.then_some("the capture has MPLS labels, by its manifest")
 }

@@ -4,7 +4,6 @@
 use super::{Options, Pairs, rules};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -26,21 +25,16 @@ pub(super) struct Answers {
     pub(super) pairs: Pairs,
     /// Those of them that it raised on packets inside tunnels only.
     pub(super) tunnelled: Pairs,
-    /// Captures that it could not open.
-    pub(super) unread: BTreeSet<String>,
 }
 
 impl Answers {
-    /// A line a pair, `inside` or `outside` of tunnels; `0` and `unread` for what was not opened.
+    /// A line a pair, `inside` or `outside` of tunnels.
     fn text(&self) -> String {
         let mut text = String::new();
         for pair in &self.pairs {
             let mark = if self.tunnelled.contains(pair) { "inside" } else { "outside" };
             // Writing to a string does not fail.
             let _ = writeln!(text, "{}\t{}\t{mark}", pair.0, pair.1);
-        }
-        for file in &self.unread {
-            let _ = writeln!(text, "{file}\t0\tunread");
         }
         text
     }
@@ -57,11 +51,7 @@ impl Answers {
             if !files.contains(&file) {
                 continue;
             }
-            let pair = (file.to_owned(), sid);
-            match mark {
-                "unread" => drop(answers.unread.insert(pair.0)),
-                mark => answers.note(pair, mark == "inside"),
-            }
+            answers.note((file.to_owned(), sid), mark == "inside");
         }
         answers
     }
@@ -143,10 +133,8 @@ fn ask(options: &Options, files: &[&str]) -> Result<Answers> {
     let mut answers = Answers::default();
     for (number, file) in files.iter().enumerate() {
         let events = peer.folder.join(number.to_string()).join("eve.json");
-        let Ok(text) = std::fs::read_to_string(&events) else {
-            answers.unread.insert((*file).to_owned());
-            continue;
-        };
+        // A capture that cannot be opened may leave none.
+        let text = std::fs::read_to_string(&events).unwrap_or_default();
         for line in text.lines() {
             let event: Value = serde_json::from_str(line).context("an event of the peer")?;
             if let Some(sid) = event["alert"]["signature_id"].as_u64() {
