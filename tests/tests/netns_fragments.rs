@@ -119,7 +119,8 @@ def part(id, offset, more, share):
         head = struct.pack("!IHBB", 6 << 28, 8 + len(share), 44, 64) + ends
         head += struct.pack("!BBHI", 17, 0, offset | more, id)
     else:
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(share), id, offset >> 3 | more << 13, 64, 17, 0)
+        place = offset >> 3 | more << 13
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(share), id, place, 64, 17, 0)
         head = head[:10] + struct.pack("!H", total(head + ends)) + ends
     raw.sendto(head + share, (dst, 0, 0, 0) if six else (dst, 0))
 

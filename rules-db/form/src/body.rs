@@ -270,7 +270,7 @@ pub enum Check {
     /// `sameip`.
     SameAddress,
     /// An anomaly of the engine: index in the event names. Each of these is one or more of the
-    /// engine's names with blanks between them, `4/` or `6/` before one for that version of IP only.
+    /// engine's names with blanks between them, `4/` or `6/` before one for that version of IP.
     Anomaly {
         /// The index.
         name: u32,
