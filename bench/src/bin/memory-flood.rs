@@ -130,9 +130,9 @@ fn main() -> Result<()> {
     let (figures, high) = (engine.figures(), resident_high(engine.pid())?);
     let mib = |bytes: f64| bytes / f64::from(1 << 20);
     println!(
-        "sent {sent} SYNs in {took:.0?}; the engine started {:.0} flows, evicted {:.0} unproven",
+        "sent {sent} SYNs in {took:.0?}; the engine started {:.0} flows, evicted {:.0}",
         figures.sum("flows_started"),
-        figures.sum("evicted_unproven")
+        figures.sum("flows_evicted")
     );
     println!("fetches: {done} of {tried} done, the slowest took {worst:.1?}");
     println!(
