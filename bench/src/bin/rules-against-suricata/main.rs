@@ -5,9 +5,8 @@
 //! the rules once and is handed each capture over its command socket, with a state of its own; its
 //! answers are kept in a file, since they do not change. Ours replays all captures with `--each`.
 //! Both with the same meaning of `$HOME_NET`, neither minding checksums, neither acting. Thresholds
-//! of the peer outlive a capture in its socket mode: captures with a disagreement are asked about
-//! once more by a new process, and that answer counts. Pairs of what a later version reads are set
-//! apart by the marks in `later`, and listed.
+//! of the peer outlive a capture in its socket mode, so that a rule that counts may be missing of
+//! its answer. Pairs of what a later version reads are set apart by the marks in `later`, and listed.
 
 mod captures;
 mod ours;
@@ -110,21 +109,14 @@ fn main() -> Result<()> {
     let files: Vec<&str> = rows.iter().map(|row| row.file.as_str()).collect();
     let rules = rules::read(&options.rules)?;
     println!("{} captures, {} rules", rows.len(), rules.len());
-    let mut peer = match options.manifest {
+    let peer = match options.manifest {
         true => peer::Answers {
             pairs: rows.iter().flat_map(captures::Row::pairs).collect(),
             ..Default::default()
         },
-        false => peer::answers(&options, &files, "")?,
+        false => peer::answers(&options, &files)?,
     };
     let ours = ours::answers(&options, &files)?;
-    if !options.manifest {
-        let doubtful: BTreeSet<&str> =
-            ours.symmetric_difference(&peer.pairs).map(|(file, _)| file.as_str()).collect();
-        let again: Vec<&str> = files.iter().copied().filter(|f| doubtful.contains(f)).collect();
-        let answers = peer::answers(&options, &again, ".again")?;
-        peer.correct(&again, answers);
-    }
     table::print_sums("all pairs", &ours, &peer.pairs);
     let apart = |pair: &(String, u64)| later(&rules, &rows, &peer, pair);
     table::print_apart(&ours, &peer.pairs, apart);

@@ -65,32 +65,18 @@ impl Answers {
             self.tunnelled.insert(pair);
         }
     }
-
-    /// Takes what was said of these captures when they were asked about again.
-    pub(super) fn correct(&mut self, files: &[&str], again: Answers) {
-        self.pairs.retain(|(file, _)| !files.contains(&file.as_str()));
-        self.tunnelled.retain(|(file, _)| !files.contains(&file.as_str()));
-        self.pairs.extend(again.pairs);
-        self.tunnelled.extend(again.tunnelled);
-    }
 }
 
-/// The peer's answers: from the file that keeps them, which is made where it is missing. `turn`
-/// names the file of a second asking.
-pub(super) fn answers(options: &Options, files: &[&str], turn: &str) -> Result<Answers> {
-    let mut name = options.answers.clone().into_os_string();
-    name.push(turn);
-    let kept = PathBuf::from(name);
-    if files.is_empty() {
-        return Ok(Answers::default());
-    }
+/// The peer's answers: from the file that keeps them, which is made where it is missing.
+pub(super) fn answers(options: &Options, files: &[&str]) -> Result<Answers> {
+    let kept = &options.answers;
     if !kept.is_file() {
         let found = ask(options, files)?;
-        std::fs::write(&kept, found.text())
+        std::fs::write(kept, found.text())
             .with_context(|| format!("--answers {}", kept.display()))?;
         return Ok(found);
     }
-    Ok(Answers::from_text(&std::fs::read_to_string(&kept)?, files))
+    Ok(Answers::from_text(&std::fs::read_to_string(kept)?, files))
 }
 
 /// The peer as a process; it ends with this.
