@@ -15,6 +15,7 @@ const V6: u8 = 6;
 pub const DECODE_EVENTS: &[(&str, Reject, u8)] = &[
     ("chdlc.pkt_too_small", Reject::HdlcTooShort, ANY),
     ("ethernet.pkt_too_small", Reject::EthernetTooShort, ANY),
+    ("gre.pkt_too_small", Reject::GreTooShort, ANY),
     ("icmpv4.ipv4_trunc_pkt", Reject::Icmpv4QuoteTruncated, ANY),
     ("icmpv4.ipv4_unknown_ver", Reject::Icmpv4QuoteVersion, ANY),
     ("icmpv4.pkt_too_small", Reject::Icmpv4TooShort, ANY),
@@ -80,9 +81,10 @@ pub const DECODE_EVENTS: &[(&str, Reject, u8)] = &[
     ("tcp.opt_invalid_len", Reject::TcpOptionLength, ANY),
     ("tcp.pkt_too_small", Reject::TcpTooShort, ANY),
     ("too_many_layers", Reject::Ipv6ExtensionTooMany, ANY),
-    ("udp.hlen_too_small", Reject::UdpHeaderLength, ANY),
-    ("udp.len_invalid", Reject::UdpLengthBeyond, ANY),
-    ("udp.pkt_too_small", Reject::UdpTooShort, ANY),
+    ("udp.hlen_invalid", Reject::UdpLengthShort, ANY),
+    ("udp.hlen_too_small", Reject::UdpTooShort, ANY),
+    ("udp.len_invalid", Reject::UdpHeaderLength, ANY),
+    ("udp.pkt_too_small", Reject::UdpLengthBeyond, ANY),
     ("vlan.header_too_small", Reject::VlanTruncated, ANY),
     ("vlan.too_many_layers", Reject::VlanTooDeep, ANY),
 ];
@@ -107,7 +109,8 @@ mod tests {
         let shapes = [Reject::FragmentDuplicate, Reject::FragmentOverlap, Reject::FragmentTeardrop];
         assert_eq!(overlap, shapes.map(|reject| (reject, V6)));
         assert_eq!(decode_event("ipv4.trunc_pkt").next(), Some((Reject::Ipv4Truncated, ANY)));
-        assert_eq!(decode_event("gre.pkt_too_small").next(), None);
+        assert_eq!(decode_event("gre.pkt_too_small").next(), Some((Reject::GreTooShort, ANY)));
+        assert_eq!(decode_event("gre.wrong_version").next(), None);
         for &(name, reject, _) in DECODE_EVENTS {
             assert!(decode_event(name).any(|(found, _)| found == reject));
         }

@@ -55,6 +55,8 @@ pub mod ethertype {
 
 /// Upper-layer protocols that the engine knows by name (IANA's numbers).
 pub mod protocol {
+    /// Generic routing encapsulation.
+    pub const GRE: u8 = 47;
     /// ICMP of IPv4.
     pub const ICMPV4: u8 = 1;
     /// IGMP.

@@ -14,6 +14,8 @@ pub enum Layer {
     Ethernet,
     /// Fragments of either IP version.
     Fragment,
+    /// Generic routing encapsulation.
+    Gre,
     /// ICMP of IPv4.
     Icmpv4,
     /// ICMP of IPv6, with neighbour discovery and multicast listeners.
@@ -41,6 +43,7 @@ impl Layer {
             Layer::Arp => "arp",
             Layer::Ethernet => "ethernet",
             Layer::Fragment => "fragment",
+            Layer::Gre => "gre",
             Layer::Icmpv4 => "icmpv4",
             Layer::Icmpv6 => "icmpv6",
             Layer::Igmp => "igmp",
@@ -136,6 +139,8 @@ rejects! {
     FragmentTiny "fragment_tiny" Fragment Attack "ip.frag_tiny";
     /// More fragments follow but its length is no multiple of eight.
     FragmentUnaligned "fragment_unaligned" Fragment Broken "ipv6.frag_invalid_length";
+    /// Fewer than 4 bytes.
+    GreTooShort "gre_too_short" Gre Broken "gre.pkt_too_small";
     /// A Cisco HDLC header of fewer than four bytes.
     HdlcTooShort "hdlc_too_short" Ethernet Fatal "chdlc.pkt_too_small";
     /// The checksum is wrong.
@@ -333,15 +338,15 @@ rejects! {
     /// No checksum over IPv6, which only tunnels may leave out (RFC 6935).
     UdpChecksumMissing "udp_checksum_missing" Udp Oddity "udp.checksum_missing";
     /// The length is under eight.
-    UdpHeaderLength "udp_header_length" Udp Fatal "udp.hlen_too_small";
+    UdpHeaderLength "udp_header_length" Udp Fatal "udp.len_invalid";
     /// The length goes beyond the IP packet.
-    UdpLengthBeyond "udp_length_beyond" Udp Broken "udp.len_invalid";
+    UdpLengthBeyond "udp_length_beyond" Udp Broken "udp.pkt_too_small";
     /// The length ends before the IP packet does; the bytes behind are no payload.
-    UdpLengthShort "udp_length_short" Udp Oddity "udp.len_short";
+    UdpLengthShort "udp_length_short" Udp Oddity "udp.hlen_invalid";
     /// A destination port of zero.
     UdpPortZero "udp_port_zero" Udp Oddity "udp.port_zero";
     /// Fewer than eight bytes.
-    UdpTooShort "udp_too_short" Udp Fatal "udp.pkt_too_small";
+    UdpTooShort "udp_too_short" Udp Fatal "udp.hlen_too_small";
     /// VID 4095, which no frame may carry (IEEE 802.1Q, 9.6).
     VlanReserved "vlan_reserved" Vlan Oddity "vlan.reserved_vid";
     /// More tags than [`VLAN_TAGS_MAX`](crate::VLAN_TAGS_MAX).

@@ -29,6 +29,7 @@ pub(crate) fn read(
         protocol::ICMPV6 => icmp::read_v6(packet, segment, checks)?,
         protocol::IGMP => icmp::read_igmp(packet, segment, checks),
         protocol::SCTP => sctp(packet, segment)?,
+        protocol::GRE if segment.len() < 4 => packet.rejects.insert(Reject::GreTooShort),
         protocol::NONE if packet.ip_version == 6 && !segment.is_empty() => {
             packet.rejects.insert(Reject::Ipv6DataAfterNone);
         }
