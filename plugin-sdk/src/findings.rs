@@ -264,6 +264,13 @@ impl Draft<'_, '_> {
         self
     }
 
+    /// Which of this plugin's findings on one packet is judged first: the lower; a `pass` ends
+    /// with itself.
+    pub fn order(mut self, order: u32) -> Self {
+        self.verdict.order = order;
+        self
+    }
+
     /// The place, at a tick or the end of input: segment and VIDs as the flow records had them.
     pub fn at(mut self, segment: u16, vids: [u16; 3]) -> Self {
         (self.verdict.segment, self.verdict.vids) = (segment, vids);

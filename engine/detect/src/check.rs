@@ -119,6 +119,7 @@ pub(crate) fn finding(
         facts,
         flow: offered.flow,
         frame: offered.frame,
+        order: verdict.order,
         at: offered.at,
         duration: (v.duration_s > 0)
             .then(|| Duration::from_secs(u64::from(v.duration_s)).min(limits.block)),

@@ -9,9 +9,11 @@ use crate::lane::Lane;
 use crate::outlet::Outlet;
 use crate::report::{Alert, Conversation, Outcome, Report};
 use portcullis_enforce::{BlockId, TableOrder};
-use portcullis_flow::{Direction, FlowId};
+use portcullis_flow::{Direction, Flow, FlowId, TcpState};
 use portcullis_plugin_abi::application;
-use portcullis_types::{Action, DropReason, Finding, FrameIndex, Party, Reach, Tick, Whence};
+use portcullis_types::{
+    Action, DropReason, Finding, FrameIndex, Party, PluginId, Reach, Tick, Whence,
+};
 use portcullis_verdict::{BurstVerdicts, Claim, Context, Effect, Verdict, Withheld};
 
 /// A connection to be ended towards its ends, with the frame that shows how to reach them.
@@ -21,6 +23,11 @@ pub struct Ending {
     pub frame: FrameIndex,
     /// The flow that ends, where there is one.
     pub flow: Option<FlowId>,
+}
+
+/// What is judged first: by frame, on one frame by the plugin's own order.
+pub(crate) fn turn(finding: &Finding) -> (Option<FrameIndex>, PluginId, u32) {
+    (finding.frame, finding.plugin, finding.order)
 }
 
 impl Lane {
@@ -34,6 +41,7 @@ impl Lane {
         let mut verdicts = std::mem::replace(&mut self.verdicts, BurstVerdicts::new(0));
         let mut findings = std::mem::take(&mut self.findings);
         verdicts.clear();
+        findings.sort_by_key(turn);
         for finding in findings.drain(..) {
             let held = finding.frame.and_then(|at| burst.get(usize::from(at.0)));
             self.judge(&finding, held, now, &mut verdicts, outlet);
@@ -55,10 +63,18 @@ impl Lane {
     ) -> Verdict {
         let flow = finding.flow.map(|(index, generation)| FlowId { index, generation });
         let flow_id = flow.and_then(|id| self.parts.flows.flow(id)).map_or(0, |f| f.id64());
+        if held.is_some_and(|h| verdicts.settles(h.index, h.flow_ref(), finding.plugin)) {
+            return Verdict::settled(finding.class);
+        }
         let verdict = self.verdict(finding, flow_id, now);
         self.count(&verdict);
-        if verdict.effect == Effect::Silent {
-            return verdict;
+        match (&verdict.effect, held) {
+            (Effect::Silent, _) | (Effect::Pass, None) => return verdict,
+            (Effect::Pass, Some(held)) => {
+                verdicts.note(held.index, Claim::Passed(finding.plugin));
+                return verdict;
+            }
+            _ => {}
         }
         if let Some(flow) = flow.and_then(|id| self.parts.flows.flow_mut(id)) {
             flow.set_alerted();
@@ -131,10 +147,16 @@ impl Lane {
         flow: Option<FlowId>,
         verdicts: &mut BurstVerdicts,
     ) {
-        // Any drop on a TCP flow takes the whole flow: a retransmission would be taken for data
-        // already read. A verdict on one packet of a flow without state takes that packet alone.
-        let whole = finding.reach > Reach::Packet || finding.facts.protocol == 6;
-        let ended = flow.filter(|_| whole);
+        // Any drop on a TCP flow that is read takes the whole flow: a retransmission would be taken
+        // for data already read. A verdict on one packet of a flow without state, or of one that
+        // is not open yet, takes that packet alone.
+        let is_read = |flow: &Flow| {
+            use TcpState::{None, SynReceived, SynSent};
+            !matches!(flow.tcp_state(), None | SynSent | SynReceived)
+        };
+        let ended = flow.filter(|id| {
+            finding.reach > Reach::Packet || self.parts.flows.flow(*id).is_some_and(is_read)
+        });
         if let Some(id) = ended {
             self.parts.flows.terminate(id);
         }

@@ -13,6 +13,7 @@
 use crate::burst::{Fate, InHand, WINDOW_FRAMES};
 use crate::collect::{Collected, Told};
 use crate::counters::LaneCounters;
+use crate::decide::turn;
 use crate::lane::Lane;
 use crate::owner::{owner, read_headers};
 use crate::reading::ReadingFigures;
@@ -233,7 +234,7 @@ impl Replay {
             lane.parts().detectors.take_events(&mut told.plugins);
             findings.extend(lane.take_findings().map(|f| (at, f)));
         }
-        findings.sort_by_key(|(_, f)| f.frame);
+        findings.sort_by_key(|(_, f)| turn(f));
         for (lane, finding) in findings {
             let held = finding.frame.and_then(|frame| self.held(lane, frame));
             self.judge_one(lane, &finding, held, told);

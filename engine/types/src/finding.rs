@@ -273,6 +273,9 @@ pub struct Finding {
     pub flow: Option<(u32, u32)>,
     /// The frame in the burst that carried the event; `None` from a host-scope detector.
     pub frame: Option<FrameIndex>,
+    /// Which of the plugin's findings on one frame is judged first: the lower. A `pass` ends with
+    /// itself.
+    pub order: u32,
     /// When.
     pub at: Tick,
     /// How long the detector would block, capped by the host; `None` leaves it to policy.

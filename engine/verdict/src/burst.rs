@@ -1,7 +1,7 @@
 //! The same-burst rule: once a frame of a burst carried an attack, later frames of the same flow or
 //! the same offender drop too, though no table knows it yet.
 
-use portcullis_types::{BlockKey, FrameIndex, Whence};
+use portcullis_types::{BlockKey, FrameIndex, PluginId, Whence};
 
 /// What a verdict of this burst lays claim to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Claim {
     Flow(u32, u32),
     /// All later frames from this source at its place.
     Offender(BlockKey),
+    /// This frame: the detector lets it pass, and says no more about it.
+    Passed(PluginId),
 }
 
 /// The verdicts of one burst. Allocated at start; cleared at each burst.
@@ -48,7 +50,8 @@ impl BurstVerdicts {
     /// Notes a claim from this frame on. The same claim made later adds nothing.
     pub fn note(&mut self, frame: FrameIndex, claim: Claim) {
         let known = |(from, old): &&mut (FrameIndex, Claim)| {
-            *old == claim && (claim != Claim::Frame || *from == frame)
+            let of_frame = matches!(claim, Claim::Frame | Claim::Passed(_));
+            *old == claim && (!of_frame || *from == frame)
         };
         if let Some((from, _)) = self.claims.iter_mut().find(known) {
             *from = (*from).min(frame);
@@ -69,6 +72,17 @@ impl BurstVerdicts {
                 *since <= frame && flow == Some((*index, *generation))
             }
             Claim::Offender(key) => *since <= frame && key.holds(from),
+            Claim::Passed(_) => false,
+        })
+    }
+
+    /// Whether nothing more is to be said about a frame: its detector let it pass, or its flow
+    /// ended with an earlier frame, so that it would not have been looked at.
+    pub fn settles(&self, frame: FrameIndex, flow: Option<(u32, u32)>, detector: PluginId) -> bool {
+        self.claims.iter().any(|(since, claim)| match claim {
+            Claim::Flow(index, generation) => *since < frame && flow == Some((*index, *generation)),
+            Claim::Passed(plugin) => *since == frame && *plugin == detector,
+            Claim::Frame | Claim::Offender(_) => false,
         })
     }
 }
@@ -111,6 +125,15 @@ mod tests {
         burst.note(FrameIndex(8), Claim::Frame);
         burst.note(FrameIndex(9), Claim::Frame);
         assert_eq!(burst.overflows(), 1);
+        burst.clear();
+        let plugin = PluginId(3);
+        burst.note(FrameIndex(2), Claim::Passed(plugin));
+        burst.note(FrameIndex(3), Claim::Flow(7, 1));
+        assert!(burst.settles(FrameIndex(2), None, plugin), "its detector let it pass");
+        assert!(!burst.settles(FrameIndex(2), None, PluginId(4)));
+        assert!(!burst.drops(FrameIndex(2), None, &at(10)));
+        assert!(!burst.settles(FrameIndex(3), Some((7, 1)), plugin), "others on the same frame");
+        assert!(burst.settles(FrameIndex(4), Some((7, 1)), plugin), "its flow is over");
         burst.clear();
         assert!(burst.is_empty() && !burst.drops(FrameIndex(9), Some((7, 1)), &at(10)));
     }

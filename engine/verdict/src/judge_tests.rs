@@ -55,6 +55,7 @@ fn finding() -> Finding {
         },
         flow: Some((1, 1)),
         frame: None,
+        order: 0,
         at: Tick(1),
         duration: None,
         evidence: Evidence::default(),

@@ -121,6 +121,8 @@ pub enum DecidedBy {
     ClassOff,
     /// The detector, which proposed less than its rule may do.
     Detector,
+    /// An earlier verdict of the burst: the frame passes, or is dropped, whatever this says.
+    Earlier,
     /// An exclusion row (from 0).
     Exclusion(usize),
     /// A `pass` rule.
@@ -138,6 +140,7 @@ impl fmt::Display for DecidedBy {
             DecidedBy::ClassAction => f.write_str("class action"),
             DecidedBy::ClassOff => f.write_str("class switched off"),
             DecidedBy::Detector => f.write_str("the detector's own proposal"),
+            DecidedBy::Earlier => f.write_str("an earlier verdict on the frame"),
             DecidedBy::Exclusion(row) => write!(f, "exclusion {}", row + 1),
             DecidedBy::Pass => f.write_str("pass rule"),
             DecidedBy::RuleExclusion(row) => write!(f, "rule exclusion {}", row + 1),
@@ -160,4 +163,12 @@ pub struct Verdict {
     pub by: DecidedBy,
     /// The most that the rule may do, by the ceiling table.
     pub ceiling: Action,
+}
+
+impl Verdict {
+    /// On a finding that comes behind a verdict which settles its frame.
+    pub fn settled(class: Class) -> Self {
+        let (effect, by) = (Effect::Silent, DecidedBy::Earlier);
+        Verdict { effect, would: None, withheld: None, class, by, ceiling: Action::Pass }
+    }
 }

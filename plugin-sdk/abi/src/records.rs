@@ -334,8 +334,9 @@ pub struct Verdict {
     pub segment: u16,
     /// At a tick and at the end of input only: the VIDs, outermost first.
     pub vids: [u16; 3],
-    /// Zero.
-    pub reserved_2: u32,
+    /// Which of the plugin's verdicts on one packet is judged first, whatever events they came
+    /// with: the lower. A `pass` ends with itself. 0 for all: in the order they were sent.
+    pub order: u32,
 }
 
 /// "Not interested any more."
@@ -485,7 +486,7 @@ layout! {
         event 0, reach 4, offender 5, target 6, class 7, gid 8, sid 12, rev 16, action 20,
         confidence 21, severity 22, reserved_1 23, duration_s 24, evidence 28, evidence_at 32,
         evidence_len 36, text_at 40, text_len 44, offender_addr 48, target_addr 64, count 80,
-        segment 84, vids 86, reserved_2 92,
+        segment 84, vids 86, order 92,
     }
     Done 8 { event 0, scope 4, reserved 5 }
     Output 32 { progress 0, verdicts 4, dones 8, text 12, lost 16, reserved 20 }
