@@ -192,7 +192,10 @@ impl Reading {
                     self.streams.forget(id);
                 }
                 match fate {
-                    SegmentFate::Forward => None,
+                    SegmentFate::Forward => {
+                        reading.alone(packet, bytes);
+                        None
+                    }
                     SegmentFate::Drop(reason) => Some(reason),
                 }
             }
@@ -202,7 +205,8 @@ impl Reading {
             }
             _ => None,
         };
-        if packets {
+        // What is dropped is not looked at, unless it arrives all the same.
+        if packets && (refused.is_none() || watches) {
             reading.payload(packet, bytes);
         }
         refused

@@ -11,7 +11,7 @@ use crate::outlet::Outlet;
 use crate::report::{Conflict, Conversation, Oddity, OddityLayer, Report, Transaction};
 use portcullis_decode::{Fresh, Interest, Message, Output, Stage};
 use portcullis_detect::{FlowHost, Offer, OfferedHit, Shown};
-use portcullis_flow::{Direction, Flow, FlowId, StreamAnomaly, StreamEnd, StreamSink};
+use portcullis_flow::{Direction, Flow, FlowId, StreamAnomaly, StreamEnd, StreamSink, TcpState};
 use portcullis_plugin_abi::{self as abi, Buffer, EventKind, application, buffer_kind};
 use portcullis_types::{FlowFacts, FrameIndex, Tick};
 use portcullis_wire::{Packet, protocol};
@@ -40,7 +40,7 @@ impl<'a, O: Outlet> Teller<'a, O> {
     pub(crate) fn at_desk(self, desk: &'a mut Desk) -> AtDesk<'a, O> {
         let application =
             desk.readers.known(self.id).map_or(application::UNKNOWN, |r| r.application);
-        AtDesk { teller: self, desk, record: None, application }
+        AtDesk { teller: self, desk, record: None, heard: false, application }
     }
 }
 
@@ -50,6 +50,8 @@ pub(crate) struct AtDesk<'a, O> {
     desk: &'a mut Desk,
     /// The flow as detectors see it, made when the first event needs it.
     record: Option<(abi::FlowRec, FlowFacts)>,
+    /// A stream has told bytes.
+    heard: bool,
     application: u16,
 }
 
@@ -87,20 +89,47 @@ impl<O: Outlet> AtDesk<'_, O> {
     pub(crate) fn payload(&mut self, packet: &Packet, bytes: &[u8]) {
         let (payload, direction) = (packet.payload(bytes), self.teller.direction);
         self.desk.hits.clear();
+        let place = self.place(direction);
+        let headers = headers(packet, bytes);
+        let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
         if !payload.is_empty() {
-            let (place, whole) = (self.place(direction), (payload, 0));
-            let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
-            prefilter.scan((buffer_kind::PAYLOAD, 0), place, whole, hits, scans);
+            prefilter.scan((buffer_kind::PAYLOAD, 0), place, (payload, 0), hits, scans);
+        }
+        for (at, header) in (1_u16..).zip(headers.iter().flatten()) {
+            prefilter.scan((header.kind, at), place, (header.bytes, 0), hits, scans);
         }
         let kind = EventKind::Packet;
         if self.desk.hits.is_empty() && !self.is_wanted_anyway(kind, direction, |_| true) {
             return;
         }
         let hits = std::mem::take(&mut self.desk.hits);
-        let headers = headers(packet, bytes);
         let mut shown = vec![Shown::payload(payload)];
         shown.extend(headers.into_iter().flatten());
         self.offer(kind, (direction, 0), &shown, &hits);
+        self.desk.hits = hits;
+    }
+
+    /// What a packet carries before the conversation stands, and no stream has taken: whoever looks
+    /// at streams is shown it by itself.
+    pub(crate) fn alone(&mut self, packet: &Packet, bytes: &[u8]) {
+        let payload = packet.payload(bytes);
+        let opening =
+            matches!(self.teller.flow.tcp_state(), TcpState::SynSent | TcpState::SynReceived);
+        if payload.is_empty() || !opening || self.heard {
+            return;
+        }
+        let (kind, direction) = (EventKind::StreamData, self.teller.direction);
+        let place = self.place(direction);
+        self.desk.hits.clear();
+        let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
+        prefilter.scan((buffer_kind::STREAM, 0), place, (payload, 0), hits, scans);
+        let anyway = self.is_wanted_anyway(kind, direction, |b| b == buffer_kind::STREAM);
+        let hits = std::mem::take(&mut self.desk.hits);
+        if !hits.is_empty() || anyway {
+            let shown =
+                Shown { kind: buffer_kind::STREAM, flags: Buffer::MORE, ..Shown::payload(payload) };
+            self.offer(kind, (direction, 0), &[shown], &hits);
+        }
         self.desk.hits = hits;
     }
 
@@ -374,6 +403,7 @@ impl<O: Outlet> Teller<'_, O> {
 
 impl<O: Outlet> StreamSink for AtDesk<'_, O> {
     fn data(&mut self, direction: Direction, offset: u64, bytes: &[u8]) {
+        self.heard = true;
         self.decode(|c, out| c.data(way(direction), bytes, out));
         if !self.is_quiet() {
             self.stream(direction, offset, bytes);
