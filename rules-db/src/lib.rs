@@ -39,7 +39,9 @@ pub use events::{application_events, decode_events, stream_events};
 pub use keywords::supported_keywords;
 pub use reading::Reading;
 pub use refusal::{Refusal, RefusalKind};
-pub use ruleset::{Classification, Classifications, FileCount, KeywordCount, Reputations, RuleSet};
+pub use ruleset::{
+    ActionOrder, Classification, Classifications, FileCount, KeywordCount, Reputations, RuleSet,
+};
 pub use shared::{DataFiles, RegexCheck};
 pub use thresholds::ThresholdConfig;
 pub use vars::Vars;

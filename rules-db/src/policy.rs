@@ -2,7 +2,7 @@
 //! confidence, who did it to whom, and how far the answer may go. An operator edits the table;
 //! [`SHIPPED`] is the one that comes with the engine, and its comment says how it was chosen.
 
-use crate::ast::{AddressSet, FlowDirection, Rule, RuleAction, TargetSide};
+use crate::ast::{AddressSet, Alerting, FlowDirection, Rule, RuleAction, TargetSide};
 use portcullis_plugin_abi::{PartyKind, application};
 use portcullis_types::{Action, Class, Confidence, Severity};
 use serde::Deserialize;
@@ -150,6 +150,7 @@ impl Policy {
         let alerts = found.alerts.map_or(Action::Report, action);
         let asked = match rule.header.action {
             RuleAction::Alert | RuleAction::Config => alerts,
+            RuleAction::Pass if rule.alerting == Alerting::Always => Action::Report,
             RuleAction::Pass => Action::Pass,
             RuleAction::Drop
             | RuleAction::RejectSource

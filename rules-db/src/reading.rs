@@ -10,7 +10,7 @@ use crate::header;
 use crate::keywords::{self, Keyword, Takes, Value};
 use crate::lines::{self, RuleText};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::ruleset::{Classifications, FileCount, KeywordCount, Reputations, RuleSet};
+use crate::ruleset::{ActionOrder, Classifications, FileCount, KeywordCount, Reputations, RuleSet};
 use crate::shared::{DataFiles, RegexCheck, Shared};
 use crate::thresholds::ThresholdConfig;
 use crate::vars::Vars;
@@ -32,6 +32,7 @@ pub struct Reading<'a> {
     references: ReferenceSystems,
     reputations: Reputations,
     thresholds: ThresholdConfig,
+    actions: ActionOrder,
 }
 
 fn any_regex(_: &str, _: &str) -> Result<(), String> {
@@ -64,6 +65,7 @@ impl<'a> Reading<'a> {
             references: ReferenceSystems::built_in(),
             reputations: Reputations::default(),
             thresholds: ThresholdConfig::default(),
+            actions: ActionOrder::default(),
         }
     }
 
@@ -100,6 +102,12 @@ impl<'a> Reading<'a> {
     /// Applies these lines to the rules.
     pub fn thresholds(mut self, rows: ThresholdConfig) -> Self {
         self.thresholds = rows;
+        self
+    }
+
+    /// Has rules tried by their actions in this order.
+    pub fn actions(mut self, order: ActionOrder) -> Self {
+        self.actions = order;
         self
     }
 
@@ -168,6 +176,7 @@ impl<'a> Reading<'a> {
             self.thresholds.apply(rule);
         }
         set.keywords = counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+        set.actions = self.actions;
         set.datasets = shared.datasets;
         set.classifications = self.classifications.clone();
         set.reputations = self.reputations.clone();

@@ -1,6 +1,6 @@
 //! All that came out of a set of rule files: the rules, what was refused, and what rules share.
 
-use crate::ast::{Dataset, Rule};
+use crate::ast::{Dataset, Rule, RuleAction};
 use crate::refusal::Refusal;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,6 +13,8 @@ pub struct RuleSet {
     pub rules: Vec<Rule>,
     /// What was not taken.
     pub refused: Vec<Refusal>,
+    /// Which actions go first.
+    pub actions: ActionOrder,
     /// Counts of each file, in the order given.
     pub files: Vec<FileCount>,
     /// Sets that rules share by name.
@@ -23,6 +25,55 @@ pub struct RuleSet {
     pub reputations: Reputations,
     /// How many rules have each keyword; `(unknown)` for those that no keyword is.
     pub keywords: BTreeMap<String, KeywordCount>,
+}
+
+/// Which actions go first on a packet: Suricata's `action-order`. A `pass` ends what comes behind
+/// it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ActionOrder([u8; 4]);
+
+impl Default for ActionOrder {
+    /// `pass`, `drop`, `reject`, `alert`.
+    fn default() -> Self {
+        ActionOrder([0, 1, 2, 3])
+    }
+}
+
+impl ActionOrder {
+    /// The words, in the usual order.
+    pub const WORDS: [&str; 4] = ["pass", "drop", "reject", "alert"];
+
+    /// From the words in the order wanted.
+    ///
+    /// # Errors
+    /// What to write, where a word is none, is missing or there twice.
+    pub fn of(words: &[String]) -> Result<Self, String> {
+        let place = |word: &str| words.iter().position(|w| w == word);
+        let places = Self::WORDS.map(|word| place(word).and_then(|at| u8::try_from(at).ok()));
+        match places {
+            [Some(pass), Some(drop), Some(reject), Some(alert)] if words.len() == 4 => {
+                Ok(ActionOrder([pass, drop, reject, alert]))
+            }
+            _ => Err(format!(
+                "write each of {} once, the first to be tried first",
+                Self::WORDS.join(", ")
+            )),
+        }
+    }
+
+    /// Where an action stands; what configures goes last.
+    pub(crate) fn place(&self, action: RuleAction) -> u8 {
+        let [pass, drop, reject, alert] = self.0;
+        match action {
+            RuleAction::Pass => pass,
+            RuleAction::Drop => drop,
+            RuleAction::RejectSource | RuleAction::RejectDestination | RuleAction::RejectBoth => {
+                reject
+            }
+            RuleAction::Alert => alert,
+            RuleAction::Config => 4,
+        }
+    }
 }
 
 /// How many rules have a keyword.

@@ -2,7 +2,7 @@
 
 use portcullis_rules_db::compile::{Compiled, Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
-use portcullis_rules_db::{Reading, RuleSet, Vars};
+use portcullis_rules_db::{ActionOrder, Reading, RuleSet, Vars};
 use portcullis_rules_form::{RuleSet as Form, fuzz_form};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -151,4 +151,22 @@ fn event_rules_compile() {
     let out = compiled(&rules);
     let set = Form::open(&out.bytes).expect("whole");
     assert_eq!(usize::try_from(set.len()), Ok(rules.rules.len()));
+}
+
+#[test]
+fn actions_are_tried_in_the_order_wanted() {
+    let words = |list: [&str; 4]| ActionOrder::of(&list.map(str::to_owned));
+    let text = "alert tcp any any -> any any (sid:1;)\npass tcp any any -> any any (sid:2;)\n\
+        drop tcp any any -> any any (sid:3;)";
+    let first = |order: ActionOrder| {
+        let vars = Vars::default();
+        let set = Reading::new(&vars).actions(order).texts(&[("t.rules", text.as_bytes())]);
+        let bytes = compiled(&set).bytes;
+        let set = Form::open(&bytes).expect("whole");
+        (0..3).filter_map(|n| set.body(n)).map(|b| b.head.sid).collect::<Vec<_>>()
+    };
+    assert_eq!(first(ActionOrder::default()), [2, 3, 1]);
+    let drop_first = words(["drop", "alert", "reject", "pass"]).expect("each once");
+    assert_eq!(first(drop_first), [3, 1, 2]);
+    assert!(words(["drop", "drop", "reject", "pass"]).is_err());
 }

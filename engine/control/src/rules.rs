@@ -186,7 +186,8 @@ pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
         .regex_check(&regex)
         .classifications(classes)
         .references(references)
-        .thresholds(thresholds);
+        .thresholds(thresholds)
+        .actions(config.action_order);
     Ok((reading.files(&found(&config.files)?), policy))
 }
 

@@ -45,6 +45,8 @@ pub struct Finding {
     pub changed: bool,
     /// It holds for the flow, not for this packet alone.
     pub whole_flow: bool,
+    /// Where the rule stands among all.
+    pub order: u32,
     /// Where it shows: the buffer's place, offset and length.
     pub evidence: Option<(u32, u32, u32)>,
 }
@@ -80,6 +82,8 @@ pub struct Evaluator {
     suspensions: Suspensions,
     recent: [(u64, u32, u64); RECENT],
     recent_next: usize,
+    /// The flow that was passed last, when, and by which rule.
+    passed: (u64, u64, u32),
     variables: Vec<u64>,
     /// Counters.
     pub counters: Counters,
@@ -140,6 +144,7 @@ impl Evaluator {
             suspensions: Suspensions::default(),
             recent: [(0, NONE, 0); RECENT],
             recent_next: 0,
+            passed: (0, 0, 0),
             variables: Vec::new(),
             counters: Counters::default(),
         })
@@ -154,17 +159,21 @@ impl Evaluator {
         hits: impl IntoIterator<Item = u32>,
         out: &mut Vec<Finding>,
     ) {
-        if Memory::new(world.slot()).is_passed() {
-            return;
-        }
+        // Of the packet that passed the flow, the rules before the `pass` are tried still.
+        let before = match (Memory::new(world.slot()).is_passed(), self.passed) {
+            (false, _) => NONE,
+            (true, (flow, at, rule)) if (flow, at) == (facts.flow, facts.at) => rule,
+            (true, _) => return,
+        };
         let mut rules = self.candidates(world, facts, pieces, hits);
+        let shown = (facts.occasion == Occasion::Stream).then(|| end_of_stream(pieces)).flatten();
         rules.sort_unstable_by_key(|(rule, by_hit)| (*rule, !by_hit));
         rules.dedup_by_key(|(rule, _)| *rule);
         if let Some(over) = rules.len().checked_sub(CANDIDATES_MAX) {
             self.counters.too_many += over as u64;
             rules.truncate(CANDIDATES_MAX);
         }
-        for (rule, by_hit) in rules {
+        for (rule, by_hit) in rules.into_iter().filter(|(rule, _)| *rule < before) {
             if self.suspensions.holds(rule, facts.at) {
                 self.counters.suspended += 1;
                 continue;
@@ -180,6 +189,9 @@ impl Evaluator {
             if passed || out.len() >= FINDINGS_MAX {
                 break;
             }
+        }
+        if let Some(end) = shown {
+            Memory::new(world.slot()).show(facts.way, end);
         }
     }
 
@@ -221,22 +233,33 @@ impl Evaluator {
         let key = RuleKey { gid: head.gid, sid: head.sid };
         let telling = effects::carry_out(world, &mut self.store, facts, key, &body.effects);
         let verb = telling.action.unwrap_or(head.action);
-        let whole_flow = head.traits & head::WHOLE_FLOW != 0;
-        if telling.told && head.traits & head::NOALERT == 0 {
+        // What both packets and streams are looked through for holds for the flow where the stream
+        // shows it.
+        let payload = head.traits & head::READS_PAYLOAD != 0;
+        let whole_flow = head.traits & head::WHOLE_FLOW != 0
+            && !(payload && (facts.occasion == Occasion::Packet || is_alone(pieces)));
+        // A `pass` is not told, but it counts.
+        if telling.told && (head.traits & head::NOALERT == 0 || verb == action::PASS) {
             let changed = telling.action.is_some();
             let Body { head, .. } = &**body;
-            out.push(Finding {
+            let told = |verb: u8| Finding {
                 gid: head.gid,
                 sid: head.sid,
                 rev: head.rev,
                 verb,
                 changed,
                 whole_flow,
+                order: rule.saturating_add(1),
                 evidence,
-            });
+            };
+            if verb == action::PASS && head.traits & head::TELLS_PASS != 0 {
+                out.push(Finding { changed: true, ..told(action::ALERT) });
+            }
+            out.push(told(verb));
         }
         if verb == action::PASS && whole_flow {
             Memory::new(world.slot()).pass();
+            self.passed = (facts.flow, facts.at, rule);
         }
         verb == action::PASS
     }
@@ -421,6 +444,7 @@ impl Evaluator {
             let subject = Subject {
                 bytes: &bytes,
                 offset: piece.offset,
+                seen: seen(world, facts, piece),
                 complete: piece.complete,
                 handle,
                 seconds: facts.at / 1_000_000_000,
@@ -474,6 +498,30 @@ fn both_halves(world: &mut impl World, facts: &Facts, rule: u32, head: &Head) ->
     }
     memory.tell(rule, own);
     false
+}
+
+/// Behind the last byte of the stream's piece, as far as 32 bits tell.
+fn end_of_stream(pieces: &[Piece<'_>]) -> Option<u32> {
+    let piece = pieces.iter().find(|p| p.kind == buffer_kind::STREAM)?;
+    Some(low(piece.offset).wrapping_add(low(piece.bytes.len() as u64)))
+}
+
+/// How many bytes of a piece of a stream the last event showed. What was found in them was told.
+fn seen(world: &mut impl World, facts: &Facts, piece: &Piece<'_>) -> usize {
+    if facts.occasion != Occasion::Stream || piece.complete {
+        return 0;
+    }
+    let shown = Memory::new(world.slot()).shown(facts.way).wrapping_sub(low(piece.offset));
+    usize::try_from(shown).ok().filter(|n| *n <= piece.bytes.len()).unwrap_or(0)
+}
+
+/// Whether this is no piece of a stream, but what a packet carries that no stream has taken.
+fn is_alone(pieces: &[Piece<'_>]) -> bool {
+    pieces.iter().any(|piece| piece.kind == buffer_kind::STREAM && piece.complete)
+}
+
+fn low(n: u64) -> u32 {
+    u32::try_from(n & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 /// A content without a sticky buffer reads the payload of packets, the stream of streams.

@@ -21,6 +21,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) bytes: &'a [u8],
     /// Where they begin in the stream or body.
     pub(crate) offset: u64,
+    /// How many of them were looked through with an earlier event: a match takes in more.
+    pub(crate) seen: usize,
     /// They end where the buffer ends.
     pub(crate) complete: bool,
     /// For the host's regular expressions; `None` for bytes made here.
@@ -36,6 +38,8 @@ pub(crate) struct Subject<'a> {
 enum Outcome {
     Match,
     No,
+    /// All hold, on bytes that were looked through before; another place may take in new ones.
+    Old,
     /// No, and no other place of an earlier step can help.
     Never,
 }
@@ -55,6 +59,8 @@ pub(crate) struct Inspection<'i, W, D> {
     steps_left: u32,
     /// Where the last content was found: evidence.
     found: Option<(usize, usize)>,
+    /// Behind the last byte that decided anything.
+    touched: Option<usize>,
 }
 
 /// What came of it.
@@ -77,7 +83,8 @@ pub(crate) fn inspect<W: World, D: DataSets<W>>(
     data: &mut D,
 ) -> Inspected {
     let steps_left = STEPS_MAX;
-    let mut run = Inspection { world, data, variables, cursor: 0, steps_left, found: None };
+    let (cursor, found, touched) = (0, None, None);
+    let mut run = Inspection { world, data, variables, cursor, steps_left, found, touched };
     let matched = run.from(subject, steps) == Outcome::Match;
     Inspected { matched, evidence: run.found, steps: STEPS_MAX - run.steps_left }
 }
@@ -114,9 +121,17 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         }
     }
 
+    /// Bytes up to `end` decided on a step.
+    fn touch(&mut self, end: usize) {
+        self.touched = self.touched.max(Some(end));
+    }
+
     /// The first of these steps, then the rest.
     fn from(&mut self, subject: &Subject<'_>, steps: &[Step]) -> Outcome {
-        let Some((step, rest)) = steps.split_first() else { return Outcome::Match };
+        let Some((step, rest)) = steps.split_first() else {
+            let new = self.touched.is_none_or(|end| subject.seen == 0 || end > subject.seen);
+            return yes_or(new, Outcome::Old);
+        };
         self.steps_left = self.steps_left.saturating_sub(1);
         if self.steps_left == 0 {
             return Outcome::Never;
@@ -191,15 +206,16 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         let has = |flag: u16| c.flags & flag != 0;
         let relative = has(content::DISTANCE) || has(content::WITHIN);
         let negated = has(content::NEGATED);
-        let refused = if relative { Outcome::No } else { Outcome::Never };
-        let cursor = self.cursor;
+        let mut refused = if relative { Outcome::No } else { Outcome::Never };
+        let mut none = Outcome::No;
+        let (cursor, touched) = (self.cursor, self.touched);
         let field = self.field(subject, c, cursor);
         let Some((mut from, to)) = field else {
             return if negated { self.from(subject, rest) } else { Outcome::No };
         };
         loop {
             if from > to || to <= 0 {
-                return if negated { self.from(subject, rest) } else { Outcome::No };
+                return if negated { self.from(subject, rest) } else { none };
             }
             match self.place(subject, c, from, to) {
                 None if negated => return self.from(subject, rest),
@@ -210,13 +226,20 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                 Some((start, end)) => {
                     let before = self.found.replace((start, end - start));
                     self.cursor = end;
+                    self.touch(end);
                     match self.from(subject, rest) {
+                        Outcome::Old => (refused, none) = (Outcome::Old, Outcome::Old),
                         Outcome::No if has(content::WITHIN_NEXT) => {}
+                        Outcome::No if refused == Outcome::Old => return Outcome::Old,
                         Outcome::No => return Outcome::Never,
                         decided => return decided,
                     }
-                    self.found = before;
-                    from = i64::try_from(start + 1).unwrap_or(i64::MAX);
+                    (self.found, self.touched) = (before, touched);
+                    let mut next = start + 1;
+                    if rest.is_empty() {
+                        next = next.max((subject.seen + 1).saturating_sub(c.bytes.len()));
+                    }
+                    from = i64::try_from(next).unwrap_or(i64::MAX);
                     self.steps_left = self.steps_left.saturating_sub(1);
                     if self.steps_left == 0 {
                         return Outcome::Never;
@@ -251,8 +274,9 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         let Step::Regex { regex, relative, negated, relative_next } = *step else {
             return Outcome::Never;
         };
-        let cursor = self.cursor;
+        let (cursor, touched) = (self.cursor, self.touched);
         let mut from = if relative { cursor } else { 0 };
+        let mut none = Outcome::No;
         loop {
             let Ok(start_at) = u32::try_from(from) else { return Outcome::No };
             let found = match subject.handle {
@@ -262,7 +286,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             let (start, end) = match found {
                 Found::At(start, end) => (start as usize, end as usize),
                 Found::No => {
-                    return if negated { self.from(subject, rest) } else { Outcome::No };
+                    return if negated { self.from(subject, rest) } else { none };
                 }
                 Found::Unknown => return Outcome::Never,
             };
@@ -270,17 +294,16 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                 return Outcome::No;
             }
             self.cursor = end;
-            if !relative_next {
-                return self.from(subject, rest);
-            }
+            self.touch(end);
             match self.from(subject, rest) {
-                Outcome::No => {}
+                Outcome::Old => none = Outcome::Old,
+                Outcome::No if relative_next => {}
                 decided => return decided,
             }
-            self.cursor = cursor;
+            (self.cursor, self.touched) = (cursor, touched);
             self.steps_left = self.steps_left.saturating_sub(1);
             if start + 1 > subject.bytes.len() || self.steps_left == 0 {
-                return Outcome::No;
+                return none;
             }
             from = start + 1;
         }
@@ -292,7 +315,8 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         match step {
             Step::ByteTest { source, operator, value, negated } => {
                 let with = self.wide(*value);
-                let Some((_, n, _)) = self.read(subject, source) else { return Outcome::No };
+                let Some((at, n, taken)) = self.read(subject, source) else { return Outcome::No };
+                self.touch(at + taken);
                 yes_or(numbers::compare(n, *operator, with) != *negated, Outcome::No)
             }
             Step::ByteJump { .. } => self.jump(subject, step),
@@ -303,6 +327,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                     n = n.checked_next_multiple_of(align).unwrap_or(n);
                 }
                 self.cursor = at + taken;
+                self.touch(self.cursor);
                 self.set(*variable, n);
                 Outcome::Match
             }
@@ -314,6 +339,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                     return Outcome::No;
                 };
                 self.cursor = at + taken;
+                self.touch(self.cursor);
                 self.set(*variable, numbers::masked(result, source.bitmask));
                 Outcome::Match
             }
@@ -321,6 +347,9 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                 let variable = matches!(at, Value::Variable(_));
                 let at = usize::try_from(self.value(*at)).unwrap_or(usize::MAX / 2);
                 let there = if *relative { self.cursor + at <= len } else { at < len };
+                if there {
+                    self.touch(if *relative { self.cursor + at } else { at + 1 });
+                }
                 let refused =
                     if variable || (*negated && *relative) { Outcome::No } else { Outcome::Never };
                 yes_or(there != *negated, refused)
@@ -335,6 +364,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             Step::Length(comparison) => {
                 let len = u64::try_from(subject.bytes.len()).unwrap_or(u64::MAX);
                 let size = subject.offset.saturating_add(len);
+                self.touch(subject.bytes.len());
                 // Of a buffer that goes on only a lower bound is known.
                 let unbounded = comparison.range.high == u64::MAX && !comparison.negated;
                 comparison.holds(size) && (subject.complete || unbounded)
@@ -374,10 +404,11 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             return Outcome::Never;
         };
         // Without bytes to read only `post_offset` counts.
-        let empty = matches!(source.count, Value::Number(0));
+        let empty = self.value(source.count) == 0;
         let here = if source.relative { self.cursor } else { 0 };
         let read = if empty { Some((here, 0, 0)) } else { self.read(subject, source) };
         let Some((at, n, taken)) = read else { return Outcome::No };
+        self.touch(at + taken);
         let mut distance = n.wrapping_mul(u64::from(*multiplier));
         if *align {
             distance = distance.checked_next_multiple_of(4).unwrap_or(distance);
@@ -417,6 +448,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         let inner = Subject {
             bytes: &decoded,
             offset: 0,
+            seen: 0,
             complete: true,
             handle: None,
             seconds: subject.seconds,

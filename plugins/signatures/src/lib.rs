@@ -110,6 +110,7 @@ fn send(finding: &Finding, out: &mut Findings<'_>) {
         draft = draft.action(verb);
     }
     draft = draft.reach(if finding.whole_flow { Reach::Flow } else { Reach::Packet });
+    draft = draft.order(finding.order);
     if let Some((place, at, len)) = finding.evidence {
         draft = draft.evidence(place, at, len);
     }
@@ -138,7 +139,9 @@ const TCP: u8 = 6;
 fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
     let (record, flow) = (event.event(), event.flow());
     let both = flow.packets_to_server > 0 && flow.packets_to_client > 0;
-    let spoken = matches!(occasion, Occasion::Stream | Occasion::Transaction);
+    // What no stream has taken is shown whole.
+    let alone = event.buffer(buffer_kind::STREAM).is_some_and(|(b, _)| b.flags & Buffer::MORE == 0);
+    let spoken = matches!(occasion, Occasion::Stream | Occasion::Transaction) && !alone;
     let established = match flow.protocol {
         TCP => {
             let followed = flow.flags & FLOW_UNFOLLOWED == 0;

@@ -7,9 +7,12 @@
 //! 112  waiting      8 × (u32 rule + 1, u32 transaction)
 //! 176  told         8 × (u32 rule + 1, u32 transaction)
 //! 240  next waiting, next told, flags
+//! 244  where the stream shown last ended, 2 × u32
 //! ```
 //!
 //! Must never know what a rule asks.
+
+use crate::world::Way;
 
 /// Bytes that the slot must have.
 pub(crate) const SLOT: usize = 256;
@@ -22,6 +25,7 @@ const TOLD_AT: usize = 176;
 const RING: usize = 8;
 const NEXT_AT: usize = 240;
 const FLAGS_AT: usize = 242;
+const SHOWN_AT: [usize; 2] = [244, 248];
 
 /// The flow's bits did not all fit: those that did not are with the host.
 const OVERFLOWN: u8 = 1;
@@ -81,6 +85,16 @@ impl<'a> Memory<'a> {
     /// No rule is to be tried any more.
     pub(crate) fn pass(&mut self) {
         self.raise(PASSED);
+    }
+
+    /// Where the stream of this direction ended that was shown last; 0 before the first.
+    pub(crate) fn shown(&self, way: Way) -> u32 {
+        self.u32_at(SHOWN_AT[usize::from(way == Way::ToClient)])
+    }
+
+    /// The stream was shown up to here.
+    pub(crate) fn show(&mut self, way: Way, end: u32) {
+        self.put(SHOWN_AT[usize::from(way == Way::ToClient)], &end.to_le_bytes());
     }
 
     /// Whether a bit is set here; `None`: not here, and perhaps with the host.

@@ -326,6 +326,61 @@ fn pass_comes_first_and_ends_the_flow() {
 }
 
 #[test]
+fn a_stretch_of_a_stream_is_matched_once() {
+    let rule = r#"
+        alert tcp any any -> any any (content:"ab"; content:"cd"; distance:0; sid:1;)
+        alert tcp any any -> any any (content:"ab"; isdataat:8,relative; sid:2;)
+    "#;
+    let at = |bytes: &[u8], offset: u64, packet: u64| {
+        let event = Event::new(Occasion::Stream, Way::ToServer);
+        event.piece(kind::STREAM, bytes, offset, false).change(|f| f.at += packet * SECOND)
+    };
+    let events = [
+        at(b"ab cd", 0, 0),
+        at(b"ab cd xx", 0, 1),
+        at(b"ab cd xx cd", 0, 2),
+        at(b"ab cd xx cd yy", 0, 3),
+        // What came before is out of the window.
+        at(b"xx ab cd", 40, 4),
+    ];
+    assert_eq!(told(rule, &events), [vec![1], vec![], vec![1, 2], vec![], vec![1]]);
+}
+
+#[test]
+fn what_a_syn_carries_is_judged_each_time() {
+    let rule = r#"drop tcp any any -> any any (content:"abc"; sid:1;)"#;
+    let mut street = Street::new(rule);
+    let mut evaluator = street.evaluator(&[]);
+    for packet in 0..2 {
+        let syn = Event::new(Occasion::Stream, Way::ToServer)
+            .piece(kind::STREAM, b"abc", 0, true)
+            .change(|f| f.at += packet * SECOND);
+        let found = street.judge(&mut evaluator, &syn);
+        assert_eq!(found.iter().map(|f| (f.sid, f.whole_flow)).collect::<Vec<_>>(), [(1, false)]);
+    }
+}
+
+#[test]
+fn what_asks_for_addresses_alone_is_tried_once_a_direction() {
+    let rules = r#"
+        alert tcp any any -> any any (sid:1;)
+        alert tcp any any -> any 80 (sid:2;)
+        pass tcp any any -> 203.0.113.9 any (content:"let-be"; alert; sid:3;)
+    "#;
+    let mut street = Street::new(rules);
+    let mut evaluator = street.evaluator(&[]);
+    let mut judge = |event: Event| -> Vec<(u32, u8, bool)> {
+        let found = street.judge(&mut evaluator, &event);
+        found.iter().map(|f| (f.sid, f.verb, f.whole_flow)).collect()
+    };
+    let start = Event::new(Occasion::FlowStart, Way::ToServer);
+    assert_eq!(judge(start), [(1, action::ALERT, true)]);
+    assert_eq!(judge(packet(Way::ToServer, b"x")), [(2, action::ALERT, true)]);
+    let told = [(3, action::ALERT, true), (3, action::PASS, true)];
+    assert_eq!(judge(stream(Way::ToServer, b"let-be")), told);
+}
+
+#[test]
 fn a_rule_waits_for_more_of_its_transaction() {
     let rules = r#"
         alert http any any -> any any (http.uri; content:"/upload"; http.request_body; \

@@ -296,6 +296,8 @@ pub mod head {
     /// Raw payload beside fields of a protocol: each is tried where it comes, and the rule matches
     /// when both have held in the flow.
     pub const MIXED: u16 = 128;
+    /// A `pass` rule that is told: `alert` stands in its options.
+    pub const TELLS_PASS: u16 = 256;
 }
 
 /// The start of a rule's body.

@@ -154,6 +154,8 @@ pub enum Alerting {
     Alert,
     /// `noalert` or `flowbits:noalert`.
     NoAlert,
+    /// `alert`: even where the rule lets pass.
+    Always,
 }
 
 /// The `fast_pattern` of a rule.

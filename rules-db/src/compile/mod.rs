@@ -100,7 +100,7 @@ pub fn compile(
     for set in 0..rules.datasets.len() {
         compiler.data_set(set);
     }
-    for index in order::order(&rules.rules) {
+    for index in order::order(&rules.rules, &rules.actions) {
         if let Some(rule) = rules.rules.get(index) {
             compiler.rule(rule, policy);
         }

@@ -1,32 +1,23 @@
-//! The order in which rules are tried: `pass` first, and who sets a bit before who asks for it.
+//! The order in which rules are tried: by action, `pass` first unless told otherwise, and who sets a bit before who asks for it.
 //! Must never look at what rules match.
 
-use crate::ast::{Condition, Effect, Rule, RuleAction};
+use crate::ast::{Condition, Effect, Rule};
+use crate::ruleset::ActionOrder;
 use std::collections::BTreeMap;
 
 /// Longest chain of rules that set bits for one another; longer ones, and circles, are cut.
 const CHAIN_MAX: u32 = 32;
 
 /// Indexes of the rules, in the order of trial.
-pub(super) fn order(rules: &[Rule]) -> Vec<usize> {
+pub(super) fn order(rules: &[Rule], actions: &ActionOrder) -> Vec<usize> {
     let levels = levels(rules);
     let mut order: Vec<usize> = (0..rules.len()).collect();
     let key = |&i: &usize| {
         let rule = rules.get(i)?;
-        Some((action(rule.header.action), levels.get(i)?, rule.about.priority, i))
+        Some((actions.place(rule.header.action), levels.get(i)?, rule.about.priority, i))
     };
     order.sort_by(|a, b| key(a).cmp(&key(b)));
     order
-}
-
-fn action(action: RuleAction) -> u8 {
-    match action {
-        RuleAction::Pass => 0,
-        RuleAction::Drop => 1,
-        RuleAction::RejectSource | RuleAction::RejectDestination | RuleAction::RejectBoth => 2,
-        RuleAction::Alert => 3,
-        RuleAction::Config => 4,
-    }
 }
 
 /// A name, by the keyword that it belongs to.

@@ -6,8 +6,8 @@
 
 use super::{is_payload, kinds, pattern};
 use crate::ast::{
-    BufferTest, Condition, DataWanted, Flow, FlowDirection, FlowPart, FlowState, IpVersions,
-    Protocol, Rule,
+    Alerting, BitChange, BufferTest, Condition, DataWanted, Effect, Flow, FlowDirection, FlowPart,
+    FlowState, IpVersions, Protocol, Rule,
 };
 use portcullis_rules_form::{flow, head, needs, protocol};
 
@@ -23,6 +23,7 @@ pub(super) struct Target {
 }
 
 const TCP: u8 = 6;
+const UDP: u8 = 17;
 
 fn asks_of_packet(condition: &Condition) -> bool {
     use Condition as C;
@@ -134,30 +135,66 @@ pub(super) fn target(rule: &Rule) -> Target {
     if payload {
         traits |= head::READS_PAYLOAD;
     }
-    if bits & (needs::STREAM | needs::TRANSACTION) != 0 || bits & needs::FLOW != 0 {
+    let whole = needs::STREAM | needs::TRANSACTION | needs::FLOW;
+    if bits & whole != 0 || is_header_alone(rule) || speaks_alone(rule) {
         traits |= head::WHOLE_FLOW;
     }
     if rule.header.arrow == crate::ast::Arrow::Both {
         traits |= head::BIDIRECTIONAL;
     }
     let configures = rule.header.action == crate::ast::RuleAction::Config;
-    if configures || rule.alerting == crate::ast::Alerting::NoAlert {
+    if configures || rule.alerting == Alerting::NoAlert {
         traits |= head::NOALERT;
+    }
+    if rule.alerting == Alerting::Always {
+        traits |= head::TELLS_PASS;
     }
     Target { needs: bits, traits, directions: directions(rule) }
 }
 
-/// As Suricata's "IP-only": addresses, no ports, and nothing else that is asked.
+/// As Suricata's "IP-only": addresses, of TCP and UDP no ports, and nothing else that is asked.
+/// Tried once in each direction of a flow.
 fn addresses_alone(rule: &Rule) -> bool {
     let header = &rule.header;
-    let named = !header.source.is_any() || !header.destination.is_any();
-    named
-        && header.source_ports.is_any()
-        && header.destination_ports.is_any()
-        && header.protocol.application.is_none()
+    let has_ports = !header.source_ports.is_any() || !header.destination_ports.is_any();
+    let ports_count = header.protocol.transports.iter().any(|t| matches!(t, &TCP | &UDP));
+    is_header_alone(rule)
+        && !(ports_count && has_ports)
+        && !is_negated(&rule.header.source.text)
+        && !is_negated(&rule.header.destination.text)
+}
+
+/// Nothing but the header is asked: what it says of one packet it says of the flow.
+fn is_header_alone(rule: &Rule) -> bool {
+    let protocol = &rule.header.protocol;
+    protocol.data != DataWanted::HeaderOnly
+        && protocol.application.is_none()
         && rule.flow == Flow::default()
         && rule.buffers.is_empty()
-        && rule.conditions.iter().all(|c| matches!(c, Condition::IpReputation(_)))
+        && rule.conditions.iter().all(is_of_addresses)
+        && rule.effects.iter().all(is_beside_addresses)
+}
+
+/// Suricata's "PD-only" and rules of a protocol's name: what is spoken is all that is asked.
+fn speaks_alone(rule: &Rule) -> bool {
+    let asks_nothing = rule.buffers.is_empty() && !rule.conditions.iter().any(asks_of_packet);
+    let spoken = rule.conditions.iter().any(|c| matches!(c, Condition::AppLayerProtocol(_)));
+    asks_nothing && (spoken || rule.header.protocol.application.is_some())
+}
+
+fn is_of_addresses(condition: &Condition) -> bool {
+    matches!(condition, Condition::IpReputation(_))
+}
+
+fn is_negated(addresses: &str) -> bool {
+    addresses.contains('!')
+}
+
+fn is_beside_addresses(effect: &Effect) -> bool {
+    match effect {
+        Effect::Flowbits { change, .. } => *change == BitChange::Set,
+        _ => true,
+    }
 }
 
 fn directions(rule: &Rule) -> [bool; 2] {

@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Keyword] = &[
     bare("metadata", metadata),
     bare("target", target),
     alone("noalert", |d, _| switch(d, Alerting::NoAlert)),
-    alone("alert", |d, _| switch(d, Alerting::Alert)),
+    alone("alert", |d, _| switch(d, Alerting::Always)),
     alone("prefilter", |_, _| Ok(())),
     alone("bypass", bypass),
     bare("tag", tag),

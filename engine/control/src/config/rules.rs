@@ -2,6 +2,7 @@
 
 use super::engine::absolute;
 use super::section::Section;
+use portcullis_rules_db::ActionOrder;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub struct Rules {
     pub reference: Option<PathBuf>,
     /// A `threshold.config`.
     pub thresholds: Option<PathBuf>,
+    /// Which actions go first on a packet.
+    pub action_order: ActionOrder,
     /// Address variables over the shipped ones, without `$`.
     pub addresses: BTreeMap<String, String>,
     /// Port variables over the shipped ones, without `$`.
@@ -46,10 +49,27 @@ impl Rules {
             classification: file(&mut s, "classification"),
             reference: file(&mut s, "reference"),
             thresholds: file(&mut s, "thresholds"),
+            action_order: action_order(&mut s),
             addresses: s.texts("addresses"),
             ports: s.texts("ports"),
         };
         s.finish();
         rules
     }
+}
+
+/// `action_order`: the four words, the first to be tried first.
+fn action_order(s: &mut Section<'_, '_>) -> ActionOrder {
+    let mut words: Vec<String> = Vec::new();
+    let known = |word: &str| {
+        if !ActionOrder::WORDS.contains(&word) || words.iter().any(|w| w == word) {
+            return Err(format!("write each of {} once", ActionOrder::WORDS.join(", ")));
+        }
+        words.push(word.to_owned());
+        match (words.len(), ActionOrder::of(&words)) {
+            (4, Ok(order)) => Ok(Some(order)),
+            _ => Ok(None),
+        }
+    };
+    s.list("action_order", Vec::new(), known).into_iter().flatten().next().unwrap_or_default()
 }
