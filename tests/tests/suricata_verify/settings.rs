@@ -13,6 +13,10 @@ const ACTING: &str = "[[ceiling]]
 gid = 1
 at_most = \"terminate\"
 ";
+/// Whoever writes `pass` means it.
+const MAY_PASS: &str = "[plugins.grant.signatures]
+capabilities = [\"bit\", \"buffer\", \"count\", \"fuel\", \"metric\", \"pass\", \"regex\", \"section\"]
+";
 /// A segment that lets everything pass. Nothing in the tests is from the network that it protects.
 const WATCHING: &str = "[[segment]]
 name = \"replay\"
@@ -30,6 +34,8 @@ pub(crate) struct Settings {
     acts: bool,
     /// The peer's configuration, by paths with dots; the command line's `--set` over the file.
     set: BTreeMap<String, String>,
+    /// Lists of words in it.
+    lists: BTreeMap<String, Vec<String>>,
 }
 
 impl Settings {
@@ -61,7 +67,11 @@ impl Settings {
                     self.flatten(below, value);
                 }
             }
-            Value::Array(_) | Value::Null => {}
+            Value::Array(words) => {
+                let words = words.iter().filter_map(Value::as_str).map(str::to_owned);
+                self.lists.insert(path, words.collect());
+            }
+            Value::Null => {}
             Value::String(text) => drop(self.set.insert(path, text.clone())),
             other => drop(self.set.insert(path, other.to_string())),
         }
@@ -110,6 +120,9 @@ impl Settings {
         let _ = writeln!(text, "[streams]\nmidstream = {midstream:?}\none_sided = {one_sided:?}");
         let files: Vec<String> = rules.iter().map(|file| format!("{file:?}")).collect();
         let _ = writeln!(text, "[rules]\nfiles = [{}]", files.join(", "));
+        if let Some(order) = self.lists.get("action-order") {
+            let _ = writeln!(text, "action_order = {order:?}");
+        }
         for (group, theirs) in [("addresses", "address-groups"), ("ports", "port-groups")] {
             let prefix = format!("vars.{theirs}.");
             let _ = writeln!(text, "[rules.{group}]");
@@ -119,7 +132,7 @@ impl Settings {
                 }
             }
         }
-        text + end
+        text + end + MAY_PASS
     }
 }
 
