@@ -187,9 +187,7 @@ impl FlowTable {
         self.counters.live += 1;
         self.counters.live_max = self.counters.live_max.max(self.counters.live);
         let deadline = self.deadline(&flow);
-        if let Some(place) = self.flows.get_mut(slot as usize) {
-            *place = flow;
-        }
+        self.place(slot, flow);
         self.index.insert(located.hash, slot);
         self.ranks.push_back(u32::from(rank as u16), slot);
         self.wheel.insert(slot, deadline);

@@ -93,7 +93,10 @@ pub(crate) enum Kind {
 pub struct FlowTable {
     pub(crate) config: FlowConfig,
     pub(crate) hash: HashKey,
-    pub(crate) flows: Box<[Flow]>,
+    /// The slots that were ever used, within the room allocated at start: memory that no flow has
+    /// needed yet is not touched.
+    pub(crate) flows: Vec<Flow>,
+    pub(crate) room: u32,
     pub(crate) index: Index,
     pub(crate) wheel: Wheel,
     pub(crate) ranks: Lists,
@@ -124,7 +127,8 @@ impl FlowTable {
         FlowTable {
             config,
             hash,
-            flows: vec![Flow::default(); room as usize].into_boxed_slice(),
+            flows: Vec::with_capacity(room as usize),
+            room,
             index: Index::new(room),
             wheel: Wheel::new(room),
             ranks,
@@ -250,7 +254,7 @@ impl FlowTable {
 
     /// Flows that it can hold.
     pub fn capacity(&self) -> u32 {
-        u32::try_from(self.flows.len()).unwrap_or(u32::MAX)
+        self.room
     }
 
     /// What it takes, all since start.
@@ -263,6 +267,17 @@ impl FlowTable {
     pub(crate) fn deadline(&self, flow: &Flow) -> Tick {
         let timeout = self.timeouts.get(Class::of(flow) as usize).copied().unwrap_or(0);
         Tick(flow.last.0.saturating_add(timeout))
+    }
+
+    /// Puts a new flow into its slot. Free slots come up in order, those given back first, so that
+    /// a slot used for the first time is always the next one behind those in use.
+    pub(crate) fn place(&mut self, slot: u32, flow: Flow) {
+        let has_room = self.flows.len() < self.flows.capacity();
+        match self.flows.get_mut(slot as usize) {
+            Some(place) => *place = flow,
+            None if has_room => self.flows.push(flow),
+            None => {}
+        }
     }
 
     /// Puts a flow into the rank that it is worth by now.
