@@ -24,7 +24,7 @@ use evaluate::{Counters, Evaluator, Finding};
 use portcullis_plugin_sdk::abi::{Buffer, FLOW_UNFOLLOWED, NONE};
 use portcullis_plugin_sdk::{
     Action, Detector, Direction, DoneScope, EventKind, EventView, Findings, Handle, Init, Match,
-    Reach,
+    Reach, buffer_kind,
 };
 use portcullis_rules_form::{Field, action};
 use std::borrow::Cow;
