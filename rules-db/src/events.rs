@@ -139,7 +139,8 @@ const DECODE: &str = "\
     ppp.ip6_pkt_too_small ppp.pkt_too_small ppp.unsup_proto ppp.vju_pkt_too_small ppp.wrong_type \
     pppoe.malformed_tags pppoe.pkt_too_small pppoe.wrong_code sll.pkt_too_small \
     tcp.hlen_too_small tcp.invalid_optlen tcp.opt_duplicate tcp.opt_invalid_len \
-    tcp.pkt_too_small too_many_layers udp.hlen_invalid udp.hlen_too_small udp.len_invalid udp.pkt_too_small \
+    tcp.pkt_too_small too_many_layers udp.hlen_invalid udp.hlen_too_small udp.len_invalid \
+    udp.pkt_too_small \
     vlan.header_too_small vlan.too_many_layers vlan.unknown_type vntag.header_too_small \
     vntag.unknown_type";
 

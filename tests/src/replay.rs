@@ -27,7 +27,7 @@ impl Said {
     /// The events of one type.
     #[must_use]
     pub fn events_of(&self, event_type: &str) -> Vec<Value> {
-        let all = self.events.lines().map(|line| serde_json::from_str::<Value>(line));
+        let all = self.events.lines().map(serde_json::from_str::<Value>);
         all.map(|event| event.expect("each line is one JSON object"))
             .filter(|event| event["event_type"] == event_type)
             .collect()

@@ -1,5 +1,5 @@
-//! Sessions of TLS 1.2 with a certificate and of TLS 1.3: handshakes as they are, random bytes where
-//! they are encrypted.
+//! Sessions of TLS 1.2 with a certificate and of TLS 1.3: handshakes as they are, random bytes
+//! where they are encrypted.
 
 use super::{Talk, text};
 use crate::traffic::Sequence;

@@ -1,4 +1,5 @@
-//! The order in which rules are tried: by action, `pass` first unless told otherwise, and who sets a bit before who asks for it.
+//! The order in which rules are tried: by action, `pass` first unless told otherwise, and who sets
+//! a bit before who asks for it.
 //! Must never look at what rules match.
 
 use crate::ast::{Condition, Effect, Rule};

@@ -153,7 +153,8 @@ mod tests {
         }}}]);
         let events = [
             json!({"event_type": "alert", "alert": {"signature_id": 7},
-                "src_ip": "fd01::1", "http": {"hostname": "h", "url": "/ab"}, "dns": {"a": [{}, {"x": "y"}]}}),
+                "src_ip": "fd01::1", "http": {"hostname": "h", "url": "/ab"},
+                "dns": {"a": [{}, {"x": "y"}]}}),
             json!({"event_type": "alert", "alert": {"signature_id": 7}}),
         ];
         assert_eq!(checks(&wanted)[0].found(&events), 1);

@@ -15,7 +15,9 @@ at_most = \"terminate\"
 ";
 /// Whoever writes `pass` means it.
 const MAY_PASS: &str = "[plugins.grant.signatures]
-capabilities = [\"bit\", \"buffer\", \"count\", \"fuel\", \"metric\", \"pass\", \"regex\", \"section\"]
+capabilities = [
+    \"bit\", \"buffer\", \"count\", \"fuel\", \"metric\", \"pass\", \"regex\", \"section\",
+]
 ";
 /// A segment that lets everything pass. Nothing in the tests is from the network that it protects.
 const WATCHING: &str = "[[segment]]

@@ -4,8 +4,8 @@ use super::{Options, Pairs};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// Link types that Suricata 7 reads from captures (`source-pcap-file-helper.c`): null, Ethernet, PPP,
-/// raw IP, Cisco HDLC, Linux cooked.
+/// Link types that Suricata 7 reads from captures (`source-pcap-file-helper.c`): null, Ethernet,
+/// PPP, raw IP, Cisco HDLC, Linux cooked.
 const PEER_LINKS: [u64; 10] = [0, 1, 9, 12, 14, 101, 104, 113, 228, 229];
 
 /// One capture.

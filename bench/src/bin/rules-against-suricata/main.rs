@@ -6,7 +6,8 @@
 //! answers are kept in a file, since they do not change. Ours replays all captures with `--each`.
 //! Both with the same meaning of `$HOME_NET`, neither minding checksums, neither acting. Thresholds
 //! of the peer outlive a capture in its socket mode, so that a rule that counts may be missing of
-//! its answer. Pairs of what a later version reads are set apart by the marks in `later`, and listed.
+//! its answer. Pairs of what a later version reads are set apart by the marks in `later`, and
+//! listed.
 
 mod captures;
 mod ours;
