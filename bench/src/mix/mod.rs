@@ -61,6 +61,7 @@ impl Sequence {
     }
 
     /// A size between the two, small ones as likely as great ones of the same order.
+    #[allow(clippy::cast_sign_loss, reason = "both bounds are above zero, so is what lies between")]
     fn size(&mut self, low: f64, high: f64) -> usize {
         let share = self.below(1 << 20) as f64 / f64::from(1 << 20);
         (low * (high / low).powf(share)).max(0.0).round() as usize

@@ -156,12 +156,10 @@ pub(super) fn target(rule: &Rule) -> Target {
 /// Tried once in each direction of a flow.
 fn addresses_alone(rule: &Rule) -> bool {
     let header = &rule.header;
-    let has_ports = !header.source_ports.is_any() || !header.destination_ports.is_any();
-    let ports_count = header.protocol.transports.iter().any(|t| matches!(t, &TCP | &UDP));
-    is_header_alone(rule)
-        && !(ports_count && has_ports)
-        && !is_negated(&rule.header.source.text)
-        && !is_negated(&rule.header.destination.text)
+    let any_port = header.source_ports.is_any() && header.destination_ports.is_any();
+    let has_no_ports = !header.protocol.transports.iter().any(|t| matches!(t, &TCP | &UDP));
+    let is_open = !is_negated(&header.source.text) && !is_negated(&header.destination.text);
+    is_header_alone(rule) && is_open && (any_port || has_no_ports)
 }
 
 /// Nothing but the header is asked: what it says of one packet it says of the flow.
