@@ -10,6 +10,7 @@ use crossbeam::channel::bounded;
 use portcullis_capture::HandOver;
 use portcullis_capture::bare::bare_forward_loop;
 use portcullis_capture::kernel::KernelProgram;
+use portcullis_control::api::model::{SwapPlugin, SwapRules};
 use portcullis_control::api::{ControlServer, Operations, Peer, ServerSettings};
 use portcullis_control::config::{Config, Loaded};
 use portcullis_control::eve::EveWriter;
@@ -27,7 +28,7 @@ use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size};
 use portcullis_pipeline::{
     Fragments, LaneParts, Lines, LiveOutlet, Peers, Post, PostBox, Reading, ReadingConfig,
-    ShardParts, ShardRing, ShardWorker, Worker, WorkerParts,
+    ShardParts, ShardRing, ShardWorker, StreetOrder, Worker, WorkerParts,
 };
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
@@ -118,6 +119,7 @@ impl Engine {
         promise(&config, &memory)?;
         let about = about(&config, &segments, &memory);
         let (street, boxes) = Street::build(&common, &plugins, segments, shards)?;
+        let workers_boxes = boxes.clone();
         let kernel = kernel.map(Arc::new);
         let asked_to_end = Arc::new(tokio::sync::Notify::new());
         let end = Arc::clone(&asked_to_end);
@@ -135,6 +137,7 @@ impl Engine {
             about,
             shutdown: Box::new(move || end.notify_one()),
         })?;
+        gate.on_reload(move |config| take_streams(config, &workers_boxes));
         let operations: Arc<dyn Operations> = Arc::new(gate.clone());
         let server = ControlServer::start(&ServerSettings::of(&config), operations)
             .with_context(|| format!("control socket {}", config.socket_path().display()))?;
@@ -156,6 +159,17 @@ impl Engine {
         drop(kernel);
         info!("ended");
         Ok(())
+    }
+}
+
+/// Has the workers read streams as a configuration says that was just taken.
+fn take_streams(config: &Config, boxes: &[PostBox]) {
+    let streams = street::stream_reading(config, Placement::Inline);
+    for post in boxes.iter().filter(|b| matches!(b.post, Post::Worker(_))) {
+        let order = StreetOrder::Streams(Box::new(streams.clone()));
+        if post.give(order).is_err() {
+            warn!("a worker does not take orders: it reads streams as before; reload again");
+        }
     }
 }
 
@@ -201,8 +215,12 @@ fn reload_plugins(
     who: &Peer,
 ) -> Result<String, portcullis_control::api::Refusal> {
     let mut swapped = Vec::new();
+    if gate.status()?.rules.is_some() {
+        let rules = gate.swap_rules(who, SwapRules::default())?;
+        swapped.push(format!("rules {}", rules.set.hash));
+    }
     for plugin in gate.list_plugins()?.plugins {
-        let file = portcullis_control::api::model::SwapPlugin { file: plugin.file };
+        let file = SwapPlugin { file: plugin.file };
         swapped.push(gate.swap_plugin(who, file)?.plugin.name);
     }
     Ok(swapped.join(", "))
@@ -216,7 +234,7 @@ fn load_plugins(config: &Config, posts: usize) -> Result<PluginSet> {
     let files = PluginFiles::Directory(config.plugins.dir.clone());
     let rules = Rules::load(&config.rules)?;
     if let Some(rules) = &rules {
-        info!("{} rules loaded, {} refused", rules.count, rules.refused);
+        info!("{} rules loaded, {} refused", rules.about.count, rules.about.refused);
     }
     let plugins = PluginSet::load(&files, &config.plugins, rules.as_ref(), setup)?;
     for loaded in plugins.plugins() {

@@ -7,7 +7,7 @@ use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
     DefragConfig, FlowConfig, Placement, Size, StreamConfig, StreamPickup, StreamPolicy, Timeouts,
 };
-use portcullis_pipeline::ReadingConfig;
+use portcullis_pipeline::{ReadingConfig, StreamReading};
 
 /// Graces that tables and book hold.
 pub(crate) const GRACES_MAX: usize = 4_096;
@@ -56,6 +56,30 @@ pub(crate) fn defrag_config(config: &Config, lanes: usize) -> DefragConfig {
     }
 }
 
+/// How streams are read.
+pub(crate) fn stream_reading(config: &Config, placement: Placement) -> StreamReading {
+    let streams = &config.streams;
+    let policy = StreamPolicy {
+        placement,
+        depth: streams.depth,
+        midstream: match streams.midstream {
+            StreamMidstream::Read => StreamPickup::Read,
+            StreamMidstream::Packets | StreamMidstream::Pass => StreamPickup::Pass,
+            StreamMidstream::Drop => StreamPickup::Drop,
+        },
+        one_sided: match streams.one_sided {
+            OneSided::Read => portcullis_flow::OneSided::Read,
+            OneSided::Packets => portcullis_flow::OneSided::Pass,
+        },
+        urgent: match streams.urgent {
+            Urgent::Inline => portcullis_flow::Urgent::Inline,
+            Urgent::OutOfBand => portcullis_flow::Urgent::OutOfBand,
+        },
+        ..StreamPolicy::default()
+    };
+    StreamReading { policy, midstream_unseen: streams.midstream == StreamMidstream::Pass }
+}
+
 /// What one of `lanes` lanes reads behind the headers.
 pub(crate) fn reading_config(
     config: &Config,
@@ -68,6 +92,7 @@ pub(crate) fn reading_config(
     let capacity = flows.capacity();
     let count = u32::try_from(share(u64::from(streams.max))).unwrap_or(u32::MAX);
     let defaults = StreamConfig::default();
+    let reading = stream_reading(config, placement);
     ReadingConfig {
         flows: capacity,
         streams: StreamConfig {
@@ -79,26 +104,9 @@ pub(crate) fn reading_config(
                 .min(defaults.segments),
             ..defaults
         },
-        policy: StreamPolicy {
-            placement,
-            depth: streams.depth,
-            midstream: match streams.midstream {
-                StreamMidstream::Read => StreamPickup::Read,
-                StreamMidstream::Packets | StreamMidstream::Pass => StreamPickup::Pass,
-                StreamMidstream::Drop => StreamPickup::Drop,
-            },
-            one_sided: match streams.one_sided {
-                OneSided::Read => portcullis_flow::OneSided::Read,
-                OneSided::Packets => portcullis_flow::OneSided::Pass,
-            },
-            urgent: match streams.urgent {
-                Urgent::Inline => portcullis_flow::Urgent::Inline,
-                Urgent::OutOfBand => portcullis_flow::Urgent::OutOfBand,
-            },
-            ..StreamPolicy::default()
-        },
+        policy: reading.policy,
+        midstream_unseen: reading.midstream_unseen,
         targets: streams.receivers(),
-        midstream_unseen: streams.midstream == StreamMidstream::Pass,
         limits: Arc::default(),
         conversation_bytes: usize::try_from(share(streams.conversations)).unwrap_or(usize::MAX),
     }

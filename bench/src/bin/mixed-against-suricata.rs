@@ -1,5 +1,5 @@
-//! Mixed traffic and TLS in bulk beside Suricata 7, with the same rules and with none: bytes per CPU
-//! second and peak memory of both.
+//! Mixed traffic and TLS in bulk beside Suricata 7, with the same rules and with none: bytes per
+//! CPU second and peak memory of both.
 //!
 //! It knows both engines only as programs that read a capture; it must never link engine code.
 //! Method: in each round each engine reads the capture and, for what loading costs, a capture of a

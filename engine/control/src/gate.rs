@@ -26,6 +26,7 @@ mod own;
 mod policy;
 mod recovery;
 mod reload;
+mod rules;
 mod status;
 mod swaps;
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(crate) mod tests;
 pub use exposition::{Family, Kind, Sample};
 pub use latency::{Latency, LatencyHistogram};
 
+use crate::rules::About;
 use portcullis_capture::SourceStatistics;
 use portcullis_capture::kernel::KernelCounters;
 use portcullis_detect::SeatCounters;
@@ -138,6 +139,10 @@ impl EventFigures {
 /// Everything there is to count.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
+    /// The rules at work.
+    pub rules: Option<About>,
+    /// Swaps of rules since the start.
+    pub rules_swapped: u64,
     /// The engine's version.
     pub version: String,
     /// Since the start.

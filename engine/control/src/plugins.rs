@@ -16,7 +16,7 @@ pub(crate) mod tests;
 pub use error::PluginSetError;
 
 use crate::config;
-use crate::rules::{Bank, Rules, anomaly_names};
+use crate::rules::{About, Bank, Rules, SECTION, anomaly_names};
 use portcullis_detect::{
     FlowHost, Grants, HostLimits, HostShard, Instance, Interests, LoadLimits, Loader, PLUGINS_MAX,
     Plugin, PluginData, Scope,
@@ -56,6 +56,8 @@ pub struct LoadedPlugin {
     pub plugin: Arc<Plugin>,
     /// Where it came from.
     pub file: PathBuf,
+    /// The rules that it was given.
+    pub rules: Option<About>,
 }
 
 /// All detectors of an engine.
@@ -105,7 +107,10 @@ impl PluginSet {
         let plugins: Vec<LoadedPlugin> = loaded
             .into_iter()
             .zip(0u16..)
-            .map(|((plugin, file), id)| LoadedPlugin { id: PluginId(id), plugin, file })
+            .map(|((plugin, file), id)| {
+                let about = about(&plugin, rules);
+                LoadedPlugin { id: PluginId(id), plugin, file, rules: about }
+            })
             .collect();
         let names = plugins.iter().map(|p| p.plugin.manifest().name.clone()).collect();
         Ok(PluginSet { loader, plugins, names, rules: rules.cloned(), spares: setup.spares })
@@ -205,7 +210,34 @@ impl PluginSet {
             return Err(PluginSetError::TooMany { file: file.to_owned() });
         }
         let id = replaced.as_ref().map_or(PluginId(next), |old| old.id);
-        Ok(Swap { next: LoadedPlugin { id, plugin, file: file.to_owned() }, replaced })
+        let rules = about(&plugin, self.rules.as_ref());
+        Ok(Swap { next: LoadedPlugin { id, plugin, file: file.to_owned(), rules }, replaced })
+    }
+
+    /// The rules that detectors have.
+    pub fn rules(&self) -> Option<&Rules> {
+        self.rules.as_ref()
+    }
+
+    /// Every detector that reads rules with these in the place of those that it has: versions of
+    /// their own, to be put to work at once. The set is unchanged until [`PluginSet::take`].
+    pub fn swap_rules(&self, rules: &Rules) -> Result<Vec<Swap>, PluginSetError> {
+        let reads = |p: &&LoadedPlugin| p.plugin.manifest().section.as_deref() == Some(SECTION);
+        let swaps = self.plugins.iter().filter(reads).map(|old| {
+            let refused = |error| PluginSetError::Refused { file: old.file.clone(), error };
+            let plugin = old.plugin.with_data(rules.data()).map_err(refused)?;
+            give_regexes(&plugin);
+            let rules = Some(rules.about.clone());
+            let next = LoadedPlugin { plugin, rules, ..old.clone() };
+            Ok(Swap { next, replaced: Some(old.clone()) })
+        });
+        let swaps: Vec<Swap> = swaps.collect::<Result<_, _>>()?;
+        if swaps.is_empty() { Err(PluginSetError::NoReader) } else { Ok(swaps) }
+    }
+
+    /// From now on detectors are loaded with these rules; answers those before.
+    pub fn take_rules(&mut self, rules: Option<Rules>) -> Option<Rules> {
+        std::mem::replace(&mut self.rules, rules)
     }
 
     /// Takes a version as the one at work: after a swap, or after the street rolled one back.
@@ -314,9 +346,19 @@ fn load_one(
         }
     };
     let plugin = loader.load_with(&wasm, &grants(&grant), data).map_err(refused)?;
+    give_regexes(&plugin);
+    Ok(Some(plugin))
+}
+
+fn give_regexes(plugin: &Plugin) {
     let patterns = plugin.patterns();
     if !patterns.regexes.is_empty() {
         plugin.give_regexes(Arc::new(Bank::new(&patterns)));
     }
-    Ok(Some(plugin))
+}
+
+/// What names the rules that a detector was given.
+fn about(plugin: &Plugin, rules: Option<&Rules>) -> Option<About> {
+    let reads = plugin.manifest().section.as_deref() == Some(SECTION);
+    rules.filter(|_| reads).map(|rules| rules.about.clone())
 }

@@ -17,7 +17,8 @@ use portcullis_matcher::{Answer, Flags, RegexLimits, Regexes};
 use portcullis_rules_db::compile::{Compiled, Unmatchable, Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
 use portcullis_rules_db::{
-    CheckReport, Classifications, Reading, ReferenceSystems, RuleSet, ThresholdConfig, Vars,
+    CheckReport, Classifications, Reading, ReferenceSystems, RefusalKind, Refused, RuleSet,
+    ThresholdConfig, Vars,
 };
 use portcullis_wire::Reject;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,19 @@ pub enum RulesError {
         /// What is wrong, and what to write.
         why: String,
     },
+    /// Text that is no rule. At the start it is left out; a running engine keeps the set it has.
+    #[error("{file}:{line}: {why} (the set that runs stays)")]
+    Mistake {
+        /// Which file.
+        file: String,
+        /// Where.
+        line: u32,
+        /// What is wrong, and what to write.
+        why: String,
+    },
+    /// Nothing to swap for.
+    #[error("no rule loads from {0}; see `portcullis rules check`")]
+    Nothing(String),
     /// More than 4 GiB.
     #[error("the compiled rules would be longer than 4 GiB; load fewer files")]
     TooLarge,
@@ -78,10 +92,21 @@ impl AsRef<[u8]> for Bytes {
 #[derive(Clone)]
 pub struct Rules {
     bytes: Arc<Bytes>,
+    /// What names them.
+    pub about: About,
+}
+
+/// What names a set of rules.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct About {
+    /// Of its content: the same rules under the same variables and tables have the same.
+    pub hash: Arc<str>,
     /// How many.
     pub count: u32,
     /// Rules that were refused while reading text.
     pub refused: usize,
+    /// Where it came from.
+    pub source: Arc<str>,
 }
 
 /// What reading and compiling text gave.
@@ -103,10 +128,55 @@ impl Rules {
         if config.files.is_empty() {
             return Ok(None);
         }
+        Rules::made(config, make(config)?).map(Some)
+    }
+
+    /// For an engine that runs: text in which something is no rule, a set that is torn and one
+    /// without rules are refused, so that a mistake takes nothing away. Text that comes to the set
+    /// that runs is that set, whatever is wrong with it.
+    pub fn load_next(
+        config: &config::Rules,
+        running: Option<&Rules>,
+    ) -> Result<Option<Rules>, RulesError> {
+        if let Some(file) = &config.compiled {
+            let rules = Rules::open(file)?;
+            let set = portcullis_rules_form::RuleSet::open(rules.bytes());
+            set.and_then(|set| set.verify())
+                .map_err(|e| RulesError::Compiled { file: file.clone(), why: e.to_string() })?;
+            return rules.unless_empty().map(Some);
+        }
+        if config.files.is_empty() {
+            return Ok(None);
+        }
         let made = make(config)?;
+        let is_wrong = |r: &&Refused| r.kind == RefusalKind::Invalid || r.line == 0;
+        let wrong = made.report.refused.iter().find(is_wrong);
+        let mistake = wrong.map(|r| {
+            let sid = if r.sid == 0 { String::new() } else { format!("sid {}: ", r.sid) };
+            let why = format!("{sid}{}; {}", r.reason, r.remedy);
+            RulesError::Mistake { file: r.file.clone(), line: r.line, why }
+        });
+        let rules = Rules::made(config, made)?;
+        let is_running = running.is_some_and(|r| r.about.hash == rules.about.hash);
+        match mistake {
+            Some(mistake) if !is_running => Err(mistake),
+            _ => rules.unless_empty().map(Some),
+        }
+    }
+
+    fn unless_empty(self) -> Result<Rules, RulesError> {
+        match self.about.count {
+            0 => Err(RulesError::Nothing(self.about.source.to_string())),
+            _ => Ok(self),
+        }
+    }
+
+    fn made(config: &config::Rules, made: Made) -> Result<Rules, RulesError> {
         let refused = made.report.refused.len();
-        Rules::of(Bytes::Made(made.bytes), Path::new(SECTION))
-            .map(|rules| Some(Rules { refused, ..rules }))
+        let names: Vec<String> = config.files.iter().map(|f| f.display().to_string()).collect();
+        let mut rules = Rules::of(Bytes::Made(made.bytes), Path::new(&names.join(", ")))?;
+        rules.about.refused = refused;
+        Ok(rules)
     }
 
     /// Maps a compiled file. The file must not be written to while it is mapped: replace it.
@@ -122,8 +192,11 @@ impl Rules {
     fn of(bytes: Bytes, file: &Path) -> Result<Rules, RulesError> {
         let refused = |why| RulesError::Compiled { file: file.to_owned(), why };
         let set = portcullis_rules_form::RuleSet::open(bytes.as_ref());
-        let count = set.map_err(|e| refused(e.to_string()))?.len();
-        Ok(Rules { bytes: Arc::new(bytes), count, refused: 0 })
+        let set = set.map_err(|e| refused(e.to_string()))?;
+        let (hash, count) = (set.hash().to_string().into(), set.len());
+        let source = file.display().to_string().into();
+        let about = About { hash, count, refused: 0, source };
+        Ok(Rules { bytes: Arc::new(bytes), about })
     }
 
     /// What a detector is given.
@@ -133,6 +206,7 @@ impl Rules {
         PluginData {
             sections: vec![Section { name: SECTION.into(), bytes }],
             rules: Some(Arc::new(table)),
+            version: Some(Arc::clone(&self.about.hash)),
         }
     }
 
@@ -140,6 +214,16 @@ impl Rules {
     pub fn bytes(&self) -> &[u8] {
         (*self.bytes).as_ref()
     }
+}
+
+/// Whether a file begins as a compiled set does.
+pub fn is_compiled(file: &Path) -> Result<bool, RulesError> {
+    use std::io::Read;
+    let fail = |error| RulesError::File { file: file.to_owned(), error };
+    let mut begin = Vec::new();
+    let opened = std::fs::File::open(file).map_err(fail)?;
+    opened.take(8).read_to_end(&mut begin).map_err(fail)?;
+    Ok(begin == b"PORTRULE")
 }
 
 /// Reads and compiles what the configuration names as text.

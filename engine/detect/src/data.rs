@@ -32,6 +32,8 @@ pub struct PluginData {
     pub sections: Vec<Section>,
     /// The rules of the section that the manifest names in `section`.
     pub rules: Option<Arc<dyn RuleTable>>,
+    /// Names this state of the sections, in events.
+    pub version: Option<Arc<str>>,
 }
 
 impl PluginData {

@@ -70,6 +70,8 @@ pub enum PluginEvent {
     Installed {
         /// Its version.
         version: Arc<str>,
+        /// The version of the sections that it was given, e.g. of rules.
+        data: Option<Arc<str>>,
     },
     /// What the guest logged, printable, at most 256 bytes.
     Log {

@@ -8,7 +8,7 @@ use crate::manifest::Scope;
 use crate::offer::Offer;
 use crate::panel::{InstallError, Panel};
 use crate::plugin::Plugin;
-use crate::seat::SeatCounters;
+use crate::seat::{Retired, SeatCounters};
 use crate::slots::{FlowRef, Masks};
 use portcullis_plugin_abi::{Direction, EventKind};
 use portcullis_types::{Finding, PluginId, Tick};
@@ -102,10 +102,17 @@ impl FlowHost {
     /// Puts a warmed instance to work, at a burst boundary. An id that is there already is
     /// swapped: flow slots stay where the schema is the same. Flows that the version before had
     /// finished with, or had choked on, stay so: a pass over all flows would stall the burst.
-    pub fn install(&mut self, id: PluginId, instance: Instance) -> Result<(), InstallError> {
-        self.panel.install(id, instance)?;
+    ///
+    /// # Errors
+    /// The instance, where it cannot be seated.
+    pub fn install(
+        &mut self,
+        id: PluginId,
+        instance: Instance,
+    ) -> Result<Option<Retired>, InstallError> {
+        let retired = self.panel.install(id, instance)?;
         self.mark();
-        Ok(())
+        Ok(retired)
     }
 
     /// Takes a plugin out of work, after its pending batch. Its seat stays reserved for its id.

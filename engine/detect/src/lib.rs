@@ -56,7 +56,7 @@ pub use offer::{Offer, OfferedHit, Shown};
 pub use panel::InstallError;
 pub use pattern::{Always, Case, Pattern, PatternGroup, Patterns, RegexText, literal};
 pub use plugin::{Grants, NativeFactory, Plugin};
-pub use seat::SeatCounters;
+pub use seat::{Retired, SeatCounters};
 pub use shard::{HostEvent, HostShard};
 pub use shared::SharedTables;
 pub use slots::FlowRef;

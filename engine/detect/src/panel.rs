@@ -7,7 +7,7 @@ use crate::limits::{HostLimits, PLUGINS_MAX};
 use crate::manifest::Scope;
 use crate::offer::{Offer, OfferedHit};
 use crate::plugin::Plugin;
-use crate::seat::{Desk, Seat, SeatCounters};
+use crate::seat::{Desk, Retired, Seat, SeatCounters};
 use crate::slots::{Finished, FlowRef};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, Finding, FlowFacts, PluginId, Proof, SegmentId, Tick, VlanStack};
@@ -150,11 +150,17 @@ impl Panel {
 
     /// Puts a warmed instance to work. A seat with that id is swapped: slots stay if the schema is
     /// the same, and the version before is what a rollback returns to.
-    pub(crate) fn install(&mut self, id: PluginId, instance: Instance) -> Result<(), InstallError> {
+    pub(crate) fn install(
+        &mut self,
+        id: PluginId,
+        instance: Instance,
+    ) -> Result<Option<Retired>, InstallError> {
         if instance.plugin().manifest.scope != self.scope {
             return Err(InstallError::Scope(Box::new(instance)));
         }
         let version = instance.plugin().manifest.version.clone();
+        let data = instance.plugin().reading.data.version.clone();
+        let mut retired = None;
         let known = self.seats.iter().position(|s| s.id == id);
         let index = known.unwrap_or(self.seats.len());
         if index >= PLUGINS_MAX {
@@ -165,21 +171,19 @@ impl Panel {
             Some(seat) => {
                 let mut desk = desk!(self);
                 seat.run(&mut desk);
-                let old = seat.plugin.clone();
-                let from = old.manifest.schema;
-                let to = instance.plugin().manifest.schema;
-                let zeroed = seat.take_over(instance, desk.limits);
-                seat.previous = (!Arc::ptr_eq(&old, &seat.plugin)).then_some(old);
+                let (from, to) = (seat.plugin.manifest.schema, instance.plugin().manifest.schema);
+                let (old, zeroed) = seat.take_over(instance, desk.limits);
+                retired = Some(old);
                 if zeroed {
                     seat.event(PluginEvent::SlotsZeroed { from, to }, &mut desk);
                 }
             }
         }
         if let Some(seat) = self.seats.get_mut(index) {
-            seat.event(PluginEvent::Installed { version }, &mut desk!(self));
+            seat.event(PluginEvent::Installed { version, data }, &mut desk!(self));
         }
         self.rebuild();
-        Ok(())
+        Ok(retired)
     }
 
     /// Takes a plugin out of work, after its pending batch.

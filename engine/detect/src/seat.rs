@@ -116,6 +116,15 @@ struct Recent {
     slot: u32,
 }
 
+/// What a newer version has taken the place of. Freeing it takes milliseconds where it is the last
+/// to hold a rule set: it is dropped off the street.
+#[must_use = "send it to where nobody waits, and drop it there"]
+pub struct Retired {
+    _instances: [Vec<Instance>; 2],
+    _rules: RuleCache,
+    _previous: Option<Arc<Plugin>>,
+}
+
 pub(crate) struct Seat {
     pub(crate) id: PluginId,
     pub(crate) bit: u32,
@@ -176,14 +185,26 @@ impl Seat {
         }
     }
 
-    /// Another version takes over; answers whether flow slots were zeroed.
-    pub(crate) fn take_over(&mut self, instance: Instance, limits: &HostLimits) -> bool {
-        let plugin = instance.plugin().clone();
-        let zeroed = self.adopt(plugin.clone(), limits);
+    /// Another version takes over; answers what it took the place of, and whether flow slots were
+    /// zeroed.
+    pub(crate) fn take_over(&mut self, instance: Instance, limits: &HostLimits) -> (Retired, bool) {
+        self.collect_metrics();
+        let is_other = !Arc::ptr_eq(&self.plugin, instance.plugin());
+        let before = is_other.then(|| self.plugin.clone());
+        let retired = Retired {
+            _instances: [
+                self.instance.take().into_iter().collect(),
+                std::mem::take(&mut self.spares),
+            ],
+            _rules: std::mem::take(&mut self.rules),
+            _previous: std::mem::replace(&mut self.previous, before),
+        };
+        self.spares.reserve(limits.spares + 1);
+        let zeroed = self.adopt(instance.plugin().clone(), limits);
         self.instance = Some(instance);
         self.unloaded = false;
         self.resting_until = None;
-        zeroed
+        (retired, zeroed)
     }
 
     /// Out of work until something is installed again.
@@ -203,14 +224,17 @@ impl Seat {
             self.slots = Slots::new(limits.flows, new.flow_state);
         }
         self.metrics.resize(new.metrics.len(), 0);
-        let events = plugin.places.events_max as usize;
-        self.recent = vec![Recent::default(); (events * 2).next_power_of_two()];
-        self.pending.reserve(events);
+        let other_places = plugin.places != self.plugin.places;
+        if other_places || plugin.reading.whole != self.plugin.reading.whole {
+            let events = plugin.places.events_max as usize;
+            self.recent = vec![Recent::default(); (events * 2).next_power_of_two()];
+            self.pending.reserve(events);
+            self.shelf = shelf(&plugin, limits);
+        }
         self.spares.clear();
         self.instance = None;
         self.conduct = Conduct::new();
         self.rules.clear();
-        self.shelf = shelf(&plugin, limits);
         self.plugin = plugin;
         !same && old_state_mattered(&self.plugin)
     }

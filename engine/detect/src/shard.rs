@@ -8,7 +8,7 @@ use crate::manifest::Scope;
 use crate::offer::Offer;
 use crate::panel::{InstallError, Panel};
 use crate::plugin::Plugin;
-use crate::seat::SeatCounters;
+use crate::seat::{Retired, SeatCounters};
 use portcullis_plugin_abi::{Event, EventKind, FlowRec};
 use portcullis_types::{Finding, FlowFacts, PluginId, Tick};
 use std::sync::Arc;
@@ -83,7 +83,14 @@ impl HostShard {
     }
 
     /// Puts a warmed instance to work, between two runs.
-    pub fn install(&mut self, id: PluginId, instance: Instance) -> Result<(), InstallError> {
+    ///
+    /// # Errors
+    /// The instance, where it cannot be seated.
+    pub fn install(
+        &mut self,
+        id: PluginId,
+        instance: Instance,
+    ) -> Result<Option<Retired>, InstallError> {
         self.panel.install(id, instance)
     }
 

@@ -135,7 +135,7 @@ fn texts(findings: &[Finding]) -> Vec<String> {
 
 fn section(bytes: &'static [u8]) -> PluginData {
     let section = Section { name: "rules".into(), bytes: Arc::new(bytes) };
-    PluginData { sections: vec![section], rules: None }
+    PluginData { sections: vec![section], ..PluginData::default() }
 }
 
 /// Says what it read.

@@ -41,7 +41,7 @@ pub use live::LiveOutlet;
 pub use orders::{Lines, ORDERS_MAX, Post, PostBox, PostFigures, StreetOrder, StreetWord};
 pub use outlet::Outlet;
 pub use owner::{owner, read_headers};
-pub use reading::{Prefilter, Reading, ReadingConfig, ReadingFigures, ScanCounters};
+pub use reading::{Prefilter, Reading, ReadingConfig, ReadingFigures, ScanCounters, StreamReading};
 pub use replay::{Audience, REPLAY_LANES, Replay, ReplayParts};
 pub use report::{
     Alert, Anomaly, Conflict, Conversation, Drop, FlowEnded, Oddity, OddityLayer, Outcome, Report,

@@ -5,7 +5,7 @@
 //! Words up that find no room wait in the worker and are counted, never lost.
 
 use crate::counters::LaneCounters;
-use crate::reading::{Prefilter, ReadingFigures};
+use crate::reading::{Prefilter, ReadingFigures, StreamReading};
 use crate::report::Report;
 use crate::snapshot::Snapshot;
 use arc_swap::ArcSwap;
@@ -25,9 +25,11 @@ pub const ORDERS_MAX: usize = 8_192;
 pub enum StreetOrder {
     /// A change of the block table.
     Table(TableOrder),
-    /// A plugin's first version or its next, warmed, with the patterns of all plugins where its
-    /// own have changed them.
-    Install(PluginId, Box<Instance>, Option<Arc<Prefilter>>),
+    /// Plugins' first versions or their next, warmed, with the patterns of all plugins where their
+    /// own have changed them: taken together, so that no number means another version's pattern.
+    Install(Vec<(PluginId, Instance)>, Option<Arc<Prefilter>>),
+    /// How streams are read from now on. Workers only.
+    Streams(Box<StreamReading>),
     /// A warmed spare.
     Spare(PluginId, Box<Instance>),
     /// A spare could not be warmed.
@@ -62,6 +64,8 @@ pub enum StreetWord {
         /// What.
         event: PluginEvent,
     },
+    /// What newer versions have taken the place of, to be dropped where nobody waits.
+    Retired(Box<Vec<Box<dyn Send>>>),
     /// A port is gone: its segment has stopped.
     PortGone {
         /// Which worker saw it.

@@ -33,6 +33,15 @@ use readers::{Readers, State};
 use std::sync::Arc;
 pub(crate) use tell::{Teller, ip_header};
 
+/// How streams are read: what of [`ReadingConfig`] can change at run time.
+#[derive(Clone, Debug)]
+pub struct StreamReading {
+    /// What their hosts do.
+    pub policy: StreamPolicy,
+    /// Whether conversations met in the middle pass without a look even at their packets.
+    pub midstream_unseen: bool,
+}
+
 /// How much a lane may read at once, and how.
 #[derive(Clone, Debug)]
 pub struct ReadingConfig {
@@ -70,6 +79,8 @@ pub struct ReadingFigures {
     pub streams: StreamCounters,
     /// Scanning.
     pub scans: ScanCounters,
+    /// What decoders cut, gave up and missed.
+    pub decoding: portcullis_decode::Counters,
     /// Events shown to plugins.
     pub offered: u64,
     /// Messages that decoders made.
@@ -129,9 +140,19 @@ impl Reading {
         }
     }
 
-    /// Other patterns, together with the plugin that they belong to.
-    pub fn install(&mut self, prefilter: Arc<Prefilter>) {
-        self.desk.prefilter = prefilter;
+    /// Other patterns, together with the plugin that they belong to; answers those before. What is
+    /// under way is looked through anew with these: hits that were kept are numbers of the others.
+    #[must_use = "dropping the last of it takes time: send it to where nobody waits"]
+    pub fn install(&mut self, prefilter: Arc<Prefilter>) -> Arc<Prefilter> {
+        self.desk.readers.epoch = self.desk.readers.epoch.wrapping_add(1);
+        std::mem::replace(&mut self.desk.prefilter, prefilter)
+    }
+
+    /// Streams are read in another way from now on.
+    pub fn take(&mut self, streams: StreamReading) {
+        self.policy = streams.policy;
+        self.midstream_unseen = streams.midstream_unseen;
+        self.desk.follows_midstream = streams.policy.midstream == StreamPickup::Read;
     }
 
     /// What was counted.
@@ -139,6 +160,7 @@ impl Reading {
         ReadingFigures {
             streams: self.streams.counters(),
             scans: self.desk.scans,
+            decoding: self.desk.output.counters,
             offered: self.desk.offered,
             messages: self.desk.messages,
             records: self.desk.records,

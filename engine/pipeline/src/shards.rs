@@ -184,14 +184,22 @@ impl<C: Clock> ShardWorker<C> {
         if !Arc::ptr_eq(snapshot, &self.lane.parts.snapshot) {
             self.lane.parts.snapshot = Arc::clone(snapshot);
         }
+        let mut retired: Vec<Box<dyn Send>> = Vec::new();
         while let Some(order) = self.post.orders.pop() {
             match order {
                 StreetOrder::Table(order) => drop(self.lane.parts.blocks.apply(&order)),
-                StreetOrder::Install(id, instance, _) => drop(self.shard.install(id, *instance)),
+                StreetOrder::Install(instances, _) => {
+                    for (id, instance) in instances {
+                        retired.push(Box::new(self.shard.install(id, instance)));
+                    }
+                }
                 StreetOrder::Spare(id, instance) => drop(self.shard.install_spare(id, *instance)),
                 StreetOrder::InitFailed(id) => self.shard.init_failed(id),
-                StreetOrder::HostInterests(_) => {}
+                StreetOrder::HostInterests(_) | StreetOrder::Streams(_) => {}
             }
+        }
+        if !retired.is_empty() {
+            self.outlet.say(StreetWord::Retired(Box::new(retired)));
         }
     }
 

@@ -156,15 +156,23 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
         if !Arc::ptr_eq(snapshot, &self.lane.parts.snapshot) {
             self.lane.parts.snapshot = Arc::clone(snapshot);
         }
+        let mut retired: Vec<Box<dyn Send>> = Vec::new();
         while let Some(order) = self.post.orders.pop() {
             let parts = &mut self.lane.parts;
             match order {
                 StreetOrder::Table(order) => drop(parts.blocks.apply(&order)),
                 // A plugin that cannot be seated was refused before it was warmed.
-                StreetOrder::Install(id, instance, prefilter) => {
-                    drop(parts.detectors.install(id, *instance));
+                StreetOrder::Install(instances, prefilter) => {
+                    for (id, instance) in instances {
+                        retired.push(Box::new(parts.detectors.install(id, instance)));
+                    }
                     if let (Some(reading), Some(prefilter)) = (&mut parts.reading, prefilter) {
-                        reading.install(prefilter);
+                        retired.push(Box::new(reading.install(prefilter)));
+                    }
+                }
+                StreetOrder::Streams(streams) => {
+                    if let Some(reading) = &mut parts.reading {
+                        reading.take(*streams);
                     }
                 }
                 StreetOrder::Spare(id, instance) => {
@@ -176,6 +184,9 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
                     parts.host_interests = *interests;
                 }
             }
+        }
+        if !retired.is_empty() {
+            self.outlet.say(StreetWord::Retired(Box::new(retired)));
         }
     }
 

@@ -15,7 +15,9 @@ pub(crate) use arguments::{
     CheckArgs, CompletionArgs, DoctorArgs, ExplainArgs, ReplayArgs, RunArgs, VlanArg,
 };
 pub(crate) use orders::{BlocksVerb, ExclusionsVerb, ModeArgs, PluginVerb};
-pub(crate) use rules::{RulesCheck, RulesCompile, RulesInfo, RulesTexts, RulesVerb, SetSid};
+pub(crate) use rules::{
+    RulesCheck, RulesCompile, RulesInfo, RulesSwap, RulesTexts, RulesVerb, SetSid,
+};
 pub(crate) use table::{Table, printable};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
@@ -85,7 +87,7 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// Read the configuration and all that it names, and list every mistake.
     Check(CheckArgs),
-    /// Read rules in Suricata's language: check them, compile them, look into a compiled set.
+    /// Read rules in Suricata's language: check, compile, look into, swap them.
     #[command(subcommand)]
     Rules(RulesVerb),
     /// Say which exclusion, class and action decide about an address, and why.

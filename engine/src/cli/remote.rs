@@ -6,13 +6,14 @@ use super::orders::{
     InPlace, PluginVerb,
 };
 use super::table::Table;
-use super::{Cli, Output, Verb};
+use super::{Cli, Output, RulesSwap, Verb};
 use anyhow::{Context, Result, bail};
 use portcullis_control::api::Client;
 use portcullis_control::api::model::{
     AddBlock, AddExclusion, BlockFilter, BlockInfo, BlockList, BlockSelector, Changed, EndChange,
     ExclusionList, ExplainReply, ExplainRequest, ExtendBlock, PluginDetail, PluginInfo,
-    ReloadReply, RemoveBlocks, RemoveExclusion, SetMode, StatusReply, SwapPlugin,
+    ReadingStatus, ReloadReply, RemoveBlocks, RemoveExclusion, RuleSetInfo, SetMode, StatusReply,
+    SwapPlugin, SwapRules,
 };
 use portcullis_control::config::{Config, write_duration, write_size};
 use portcullis_types::Prefix;
@@ -237,6 +238,24 @@ fn plugin(cli: &Cli, verb: &PluginVerb, out: &mut impl Write) -> Result<()> {
     }
 }
 
+/// `rules swap`
+pub(crate) fn swap_rules(cli: &Cli, asked: &RulesSwap, out: &mut impl Write) -> Result<()> {
+    let file = asked.file.as_deref().map(std::path::absolute).transpose()?;
+    let order = SwapRules { file: file.map(|f| f.display().to_string()) };
+    say(cli, out, &client(cli)?.swap_rules(&order)?, |swapped| {
+        let now = &swapped.set;
+        if !swapped.changed {
+            return format!("nothing changed: set {} runs, {} rules\n", now.hash, now.rules);
+        }
+        let before = swapped.replaced.as_ref().map_or("none", |b| b.hash.as_str());
+        let plugins = swapped.plugins.join(", ");
+        format!(
+            "{plugins}: set {} runs, {} rules, in the place of set {before}; {} were refused\n",
+            now.hash, now.rules, now.refused
+        )
+    })
+}
+
 fn plural(count: u64, noun: &str, verb: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{s} {verb}\n")
@@ -399,7 +418,8 @@ fn plugin_text(detail: &PluginDetail) -> String {
     }
     let p = &detail.plugin;
     format!(
-        "{}{}, at most {} of memory and the action {}; may use: {}\n\n{table}",
+        "{}{}{}, at most {} of memory and the action {}; may use: {}\n\n{table}",
+        rules_text(p.rule_set.as_ref()),
         plugins_text(std::slice::from_ref(p)),
         p.file,
         write_size(p.memory_bytes),
@@ -421,6 +441,29 @@ fn reload_text(reply: &ReloadReply) -> String {
         text.push_str(&format!("{warning}\n"));
     }
     if text.is_empty() { "nothing changed\n".into() } else { text }
+}
+
+fn reading_text(reading: Option<&ReadingStatus>) -> String {
+    let Some(r) = reading else { return String::new() };
+    let rows = [
+        (r.gap_bytes, "bytes missing in streams"),
+        (r.decoder_gap_bytes, "of them in streams that were decoded"),
+        (r.undecoded, "flows not decoded for want of memory"),
+        (r.headers_cut, "headers cut"),
+        (r.bodies_cut, "bodies cut"),
+        (r.inflate_bombs, "bodies that inflate too far"),
+        (r.scan_overruns, "scans out of budget"),
+    ];
+    let lost: Vec<String> =
+        rows.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let lost = if lost.is_empty() { "nothing was missed".to_owned() } else { lost.join(", ") };
+    format!("{} streams are read; {lost}\n", r.streams)
+}
+
+fn rules_text(rules: Option<&RuleSetInfo>) -> String {
+    rules.map_or_else(String::new, |set| {
+        format!("{} rules of set {}, from {}\n", set.rules, set.hash, set.source)
+    })
 }
 
 fn status_text(status: &StatusReply) -> String {
@@ -460,6 +503,8 @@ fn status_text(status: &StatusReply) -> String {
         write_size(status.memory_max_bytes),
         plural(status.blocks, "block", "in force"),
         plural(status.exclusions, "exclusion", "in force"),
-        plugins_text(&status.plugins),
+        rules_text(status.rules.as_ref())
+            + &reading_text(status.reading.as_ref())
+            + &plugins_text(&status.plugins),
     )
 }

@@ -17,6 +17,8 @@ pub(crate) enum RulesVerb {
     Policy,
     /// Look into a compiled set, or at one of its rules.
     Info(RulesInfo),
+    /// Put other rules in the place of those that the running engine has, while traffic flows.
+    Swap(RulesSwap),
 }
 
 /// The texts that rules are read from.
@@ -63,7 +65,8 @@ Examples:
 
 Name the file in [rules] compiled, or give it to `replay --rules-compiled`. The same rules give the
 same bytes. The file is replaced as a whole, so an engine that has the old one mapped goes on with
-it until the engine is started again. Rules that are refused are left out: see `rules check`.")]
+it until `portcullis rules swap` or a reload. Rules that are refused are left out: see
+`rules check`.")]
 pub(crate) struct RulesCompile {
     /// The rules.
     #[command(flatten)]
@@ -90,6 +93,23 @@ pub(crate) struct RulesInfo {
     /// A rule: its sid, or gid:sid where the generator is not 1.
     #[arg(value_name = "SID")]
     pub(crate) rule: Option<SetSid>,
+}
+
+/// `rules swap`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  portcullis rules swap                       read again what [rules] names
+  portcullis rules swap rules.prs             another compiled set
+  portcullis rules swap et.rules -o json      a file of rules, with the variables of [rules]
+
+A file that is named holds until the next reload or restart; those take what [rules] names. What is
+no rule, a file that cannot be read and a torn set are refused, and the rules that run stay. Bits,
+counts and thresholds are kept, by the names and sids that they belong to.")]
+pub(crate) struct RulesSwap {
+    /// A set that `rules compile` made, or a file of rules [default: what [rules] names].
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A rule of a set: `sid` or `gid:sid`.

@@ -52,6 +52,8 @@ fn every_verb_of_the_product_is_understood() {
         "plugin list -o json",
         "plugin info port-scan",
         "plugin swap new.wasm",
+        "rules swap",
+        "rules swap new.prs",
         "doctor",
         "doctor eth0 eth1",
         "status -o json",

@@ -44,7 +44,7 @@ pub type Given = dyn Fn(&Case, &Manifest) -> Result<PluginData, String>;
 fn plain(case: &Case, manifest: &Manifest) -> Result<PluginData, String> {
     let name = manifest.section.clone().unwrap_or_else(|| "data".into());
     let bytes = Arc::new(case.section().as_bytes().to_vec());
-    Ok(PluginData { sections: vec![Section { name, bytes }], rules: None })
+    Ok(PluginData { sections: vec![Section { name, bytes }], ..PluginData::default() })
 }
 
 /// As [`check_all`], with sections of the caller's making, e.g. rules compiled from

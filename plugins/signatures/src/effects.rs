@@ -2,6 +2,7 @@
 //! thresholds, data sets.
 
 use crate::inspect::DataSets;
+use crate::keys::Keys;
 use crate::memory::{Kept, Memory};
 use crate::store::Store;
 use crate::world::{BitChange, Facts, World};
@@ -65,41 +66,52 @@ fn rule_key(rule: RuleKey, facts: &Facts, track: Track) -> Vec<u8> {
     key
 }
 
-fn flowbit_key(facts: &Facts, bit: u16) -> [u8; 10] {
-    let mut key = [0; 10];
-    let (flow, number) = key.split_at_mut(8);
+/// A bit by its name: as the flow's slot holds it, and as the host does.
+#[derive(Clone, Copy)]
+struct BitKey {
+    short: u32,
+    name: u64,
+}
+
+fn bit_key(keys: &Keys, bit: u16) -> BitKey {
+    BitKey { short: keys.short(bit), name: keys.name(bit) }
+}
+
+fn flowbit_key(facts: &Facts, bit: BitKey) -> [u8; 16] {
+    let mut key = [0; 16];
+    let (flow, name) = key.split_at_mut(8);
     flow.copy_from_slice(&facts.flow.to_le_bytes());
-    number.copy_from_slice(&bit.to_le_bytes());
+    name.copy_from_slice(&bit.name.to_le_bytes());
     key
 }
 
 /// Whether a flow bit is set.
-pub(crate) fn flowbit(world: &mut impl World, facts: &Facts, bit: u16) -> bool {
-    match Memory::new(world.slot()).bit(bit) {
+fn flowbit(world: &mut impl World, facts: &Facts, bit: BitKey) -> bool {
+    match Memory::new(world.slot()).bit(bit.short) {
         Some(known) => known,
         None => world.bit(table::FLOWBIT, &flowbit_key(facts, bit), BitChange::Test),
     }
 }
 
-fn change_flowbit(world: &mut impl World, facts: &Facts, bit: u16, operation: Flowbit) {
+fn change_flowbit(world: &mut impl World, facts: &Facts, bit: BitKey, operation: Flowbit) {
     let set = match operation {
         Flowbit::Set => true,
         Flowbit::Toggle => !flowbit(world, facts, bit),
         _ => false,
     };
     if set {
-        if Memory::new(world.slot()).set_bit(bit) == Kept::Elsewhere {
+        if Memory::new(world.slot()).set_bit(bit.short) == Kept::Elsewhere {
             world.bit(table::FLOWBIT, &flowbit_key(facts, bit), BitChange::Set);
         }
         return;
     }
-    if Memory::new(world.slot()).bit(bit).is_none() {
+    if Memory::new(world.slot()).bit(bit.short).is_none() {
         world.bit(table::FLOWBIT, &flowbit_key(facts, bit), BitChange::Clear);
     }
-    Memory::new(world.slot()).clear_bit(bit);
+    Memory::new(world.slot()).clear_bit(bit.short);
 }
 
-fn xbit_key(facts: &Facts, bit: u16, track: Track, epoch: u64) -> Vec<u8> {
+fn xbit_key(facts: &Facts, bit: u64, track: Track, epoch: u64) -> Vec<u8> {
     let mut key = bit.to_le_bytes().to_vec();
     key.push(track as u8);
     key.extend(epoch.to_le_bytes());
@@ -113,12 +125,12 @@ fn epoch(facts: &Facts, expire_s: u32) -> u64 {
     facts.at / part
 }
 
-fn xbit(world: &mut impl World, facts: &Facts, bit: u16, track: Track, expire_s: u32) -> bool {
+fn xbit(world: &mut impl World, facts: &Facts, bit: u64, track: Track, expire_s: u32) -> bool {
     let key = xbit_key(facts, bit, track, epoch(facts, expire_s));
     world.bit(table::XBIT, &key, BitChange::Test)
 }
 
-fn change_xbit(world: &mut impl World, facts: &Facts, xbit_named: (u16, Track, u32), set: bool) {
+fn change_xbit(world: &mut impl World, facts: &Facts, xbit_named: (u64, Track, u32), set: bool) {
     let (bit, track, expire_s) = xbit_named;
     let first = epoch(facts, expire_s);
     let change = if set { BitChange::Set } else { BitChange::Clear };
@@ -127,33 +139,39 @@ fn change_xbit(world: &mut impl World, facts: &Facts, xbit_named: (u16, Track, u
     }
 }
 
-fn integer(world: &mut impl World, value: u32, named: bool) -> Option<u32> {
+fn integer(world: &mut impl World, keys: &Keys, value: u32, named: bool) -> Option<u32> {
     if !named {
         return Some(value);
     }
-    Memory::new(world.slot()).integer(u16::try_from(value).unwrap_or(u16::MAX))
+    Memory::new(world.slot()).integer(keys.short(u16::try_from(value).unwrap_or(u16::MAX)))
 }
 
 /// Whether a check of memory holds; `None` for a check of something else.
-pub(crate) fn asks(world: &mut impl World, facts: &Facts, check: &Check) -> Option<bool> {
+pub(crate) fn asks(
+    world: &mut impl World,
+    keys: &Keys,
+    facts: &Facts,
+    check: &Check,
+) -> Option<bool> {
     Some(match check {
         Check::Flowbits { operation: Flowbit::IsSet, bits } => {
-            bits.iter().any(|b| flowbit(world, facts, *b))
+            bits.iter().any(|b| flowbit(world, facts, bit_key(keys, *b)))
         }
         Check::Flowbits { operation: Flowbit::IsNotSet, bits } => {
-            bits.iter().any(|b| !flowbit(world, facts, *b))
+            bits.iter().any(|b| !flowbit(world, facts, bit_key(keys, *b)))
         }
         Check::Xbits { operation, bit, track, expire_s } => {
-            xbit(world, facts, *bit, *track, *expire_s) == (*operation == Flowbit::IsSet)
+            let is_set = xbit(world, facts, keys.name(*bit), *track, *expire_s);
+            is_set == (*operation == Flowbit::IsSet)
         }
         Check::Flowint { variable, operation, value, named } => {
-            let own = Memory::new(world.slot()).integer(*variable);
+            let own = Memory::new(world.slot()).integer(keys.short(*variable));
             match (operation, own) {
                 (6, own) => own.is_some(),
                 (7, own) => own.is_none(),
                 (_, None) => false,
                 (compare, Some(own)) => {
-                    integer(world, *value, *named).is_some_and(|with| match compare {
+                    integer(world, keys, *value, *named).is_some_and(|with| match compare {
                         0 => own < with,
                         1 => own > with,
                         2 => own == with,
@@ -181,26 +199,30 @@ pub(crate) fn carry_out(
     for effect in effects {
         match effect {
             Check::Flowbits { operation, bits } => {
-                bits.iter().for_each(|b| change_flowbit(world, facts, *b, *operation));
+                for bit in bits {
+                    change_flowbit(world, facts, bit_key(&store.keys, *bit), *operation);
+                }
             }
             Check::Xbits { operation, bit, track, expire_s } => {
+                let bit = store.keys.name(*bit);
                 let set = match operation {
                     Flowbit::Set => true,
-                    Flowbit::Toggle => !xbit(world, facts, *bit, *track, *expire_s),
+                    Flowbit::Toggle => !xbit(world, facts, bit, *track, *expire_s),
                     _ => false,
                 };
-                change_xbit(world, facts, (*bit, *track, *expire_s), set);
+                change_xbit(world, facts, (bit, *track, *expire_s), set);
             }
             Check::Flowint { variable, operation, value, named } => {
-                let with = integer(world, *value, *named).unwrap_or(0);
+                let with = integer(world, &store.keys, *value, *named).unwrap_or(0);
+                let variable = store.keys.short(*variable);
                 let mut memory = Memory::new(world.slot());
-                let own = memory.integer(*variable);
+                let own = memory.integer(variable);
                 let new = match operation {
                     8 => with,
                     9 => own.unwrap_or(0).saturating_add(with),
                     _ => own.unwrap_or(0).saturating_sub(with),
                 };
-                memory.set_integer(*variable, new);
+                memory.set_integer(variable, new);
             }
             Check::Threshold { .. } => {
                 telling.told = threshold(world, facts, rule, effect) && telling.told;
@@ -306,7 +328,7 @@ pub(crate) fn dataset(
     operation: u8,
     bytes: &[u8],
 ) -> bool {
-    let mut key = set.to_le_bytes().to_vec();
+    let mut key = store.keys.data(set).to_le_bytes().to_vec();
     key.extend(Hash::of(bytes).0);
     let compiled = store.data_has(world, set, bytes);
     let added = world.bit(table::DATA_SET, &key, BitChange::Test);

@@ -11,6 +11,7 @@
 use crate::effects::{self, RuleKey};
 use crate::header;
 use crate::inspect::{Subject, inspect};
+use crate::keys;
 use crate::memory::Memory;
 use crate::store::Store;
 use crate::suspension::Suspensions;
@@ -159,8 +160,10 @@ impl Evaluator {
         hits: impl IntoIterator<Item = u32>,
         out: &mut Vec<Finding>,
     ) {
+        let mut memory = Memory::new(world.slot());
+        memory.of_set(self.store.keys.set);
         // Of the packet that passed the flow, the rules before the `pass` are tried still.
-        let before = match (Memory::new(world.slot()).is_passed(), self.passed) {
+        let before = match (memory.is_passed(), self.passed) {
             (false, _) => NONE,
             (true, (flow, at, rule)) if (flow, at) == (facts.flow, facts.at) => rule,
             (true, _) => return,
@@ -182,7 +185,7 @@ impl Evaluator {
                 self.counters.unreadable += 1;
                 continue;
             };
-            if self.told(world, facts, rule) {
+            if self.told(world, facts, (rule, &body.head)) {
                 continue;
             }
             let passed = self.rule(world, facts, pieces, (rule, by_hit), &body, out);
@@ -224,11 +227,11 @@ impl Evaluator {
                 return false;
             }
         };
-        if body.head.traits & head::MIXED != 0 && !both_halves(world, facts, rule, &body.head) {
+        if body.head.traits & head::MIXED != 0 && !both_halves(world, facts, &body.head) {
             return false;
         }
         self.counters.matched += 1;
-        self.tell(world, facts, rule);
+        self.tell(world, facts, (rule, &body.head));
         let head = &body.head;
         let key = RuleKey { gid: head.gid, sid: head.sid };
         let telling = effects::carry_out(world, &mut self.store, facts, key, &body.effects);
@@ -265,18 +268,20 @@ impl Evaluator {
     }
 
     /// Whether the rule was told of this transaction, or of this frame.
-    fn told(&self, world: &mut impl World, facts: &Facts, rule: u32) -> bool {
+    fn told(&self, world: &mut impl World, facts: &Facts, (rule, head): (u32, &Head)) -> bool {
         match facts.occasion {
-            Occasion::Transaction => Memory::new(world.slot()).is_told(rule, facts.transaction),
+            Occasion::Transaction => {
+                Memory::new(world.slot()).is_told(keys::rule(head), facts.transaction)
+            }
             _ => self.recent.contains(&(facts.flow, rule, facts.at)),
         }
     }
 
-    fn tell(&mut self, world: &mut impl World, facts: &Facts, rule: u32) {
+    fn tell(&mut self, world: &mut impl World, facts: &Facts, (rule, head): (u32, &Head)) {
         if facts.occasion == Occasion::Transaction {
             let mut memory = Memory::new(world.slot());
             memory.settle(rule, facts.transaction);
-            memory.tell(rule, facts.transaction);
+            memory.tell(keys::rule(head), facts.transaction);
             return;
         }
         if let Some(place) = self.recent.get_mut(self.recent_next) {
@@ -404,7 +409,7 @@ impl Evaluator {
         pieces: &[Piece<'_>],
         check: &Check,
     ) -> bool {
-        if let Some(known) = effects::asks(world, facts, check) {
+        if let Some(known) = effects::asks(world, &self.store.keys, facts, check) {
             return known;
         }
         match check {
@@ -478,7 +483,7 @@ const UDP: u8 = 17;
 const MOMENTS: u64 = 1 << 30;
 
 /// Notes that one half of a rule holds; whether the other does.
-fn both_halves(world: &mut impl World, facts: &Facts, rule: u32, head: &Head) -> bool {
+fn both_halves(world: &mut impl World, facts: &Facts, head: &Head) -> bool {
     let mut memory = Memory::new(world.slot());
     let [fields, payload] = match facts.protocol {
         // Halves of one datagram: those of another are not meant.
@@ -493,10 +498,11 @@ fn both_halves(world: &mut impl World, facts: &Facts, rule: u32, head: &Head) ->
         _ => (payload, fields),
     };
     // A payload that nothing finds is taken as it should be.
-    if head.needs & (needs::STREAM | needs::PACKET) == 0 || memory.is_told(rule, other) {
+    if head.needs & (needs::STREAM | needs::PACKET) == 0 || memory.is_told(keys::rule(head), other)
+    {
         return true;
     }
-    memory.tell(rule, own);
+    memory.tell(keys::rule(head), own);
     false
 }
 

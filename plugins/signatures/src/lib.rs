@@ -12,6 +12,7 @@ mod effects;
 pub mod evaluate;
 mod header;
 mod inspect;
+mod keys;
 mod memory;
 mod numbers;
 mod search;

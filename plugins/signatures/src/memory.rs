@@ -2,13 +2,17 @@
 //! more of a transaction, rules that were told. Bounded: the slot has 256 bytes.
 //!
 //! ```text
-//! 0    bits        32 × u16   number + 1, 0 free
-//! 64   integers     6 × (u16 number + 1, u16, u32 value)
+//! 0    bits        16 × u32   key of the name, 0 free
+//! 64   integers     6 × (u32 key of the name, u32 value)
 //! 112  waiting      8 × (u32 rule + 1, u32 transaction)
-//! 176  told         8 × (u32 rule + 1, u32 transaction)
+//! 176  told         8 × (u32 key of the rule + 1, u32 transaction)
 //! 240  next waiting, next told, flags
 //! 244  where the stream shown last ended, 2 × u32
+//! 252  u32          the set that `waiting` has its numbers from
 //! ```
+//!
+//! Only `waiting` holds numbers of one set: under another set it is empty. All else is kept by
+//! keys that mean the same in every set.
 //!
 //! Must never know what a rule asks.
 
@@ -17,7 +21,7 @@ use crate::world::Way;
 /// Bytes that the slot must have.
 pub(crate) const SLOT: usize = 256;
 
-const BITS: usize = 32;
+const BITS: usize = 16;
 const INTEGERS_AT: usize = 64;
 const INTEGERS: usize = 6;
 const WAITING_AT: usize = 112;
@@ -26,6 +30,7 @@ const RING: usize = 8;
 const NEXT_AT: usize = 240;
 const FLAGS_AT: usize = 242;
 const SHOWN_AT: [usize; 2] = [244, 248];
+const SET_AT: usize = 252;
 
 /// The flow's bits did not all fit: those that did not are with the host.
 const OVERFLOWN: u8 = 1;
@@ -53,10 +58,6 @@ impl<'a> Memory<'a> {
         Memory { slot }
     }
 
-    fn u16_at(&self, at: usize) -> u16 {
-        self.slot.get(at..at + 2).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes)
-    }
-
     fn u32_at(&self, at: usize) -> u32 {
         self.slot.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes)
     }
@@ -75,6 +76,19 @@ impl<'a> Memory<'a> {
         if let Some(byte) = self.slot.get_mut(FLAGS_AT) {
             *byte |= flag;
         }
+    }
+
+    /// From here on rules' numbers are this set's. Those that another set left are forgotten: what
+    /// they waited for is looked at anew.
+    pub(crate) fn of_set(&mut self, set: u32) {
+        let before = self.u32_at(SET_AT);
+        if before == set {
+            return;
+        }
+        if before != 0 {
+            self.put(WAITING_AT, &[0; 8 * RING]);
+        }
+        self.put(SET_AT, &set.to_le_bytes());
     }
 
     /// Whether the flow was passed.
@@ -98,20 +112,19 @@ impl<'a> Memory<'a> {
     }
 
     /// Whether a bit is set here; `None`: not here, and perhaps with the host.
-    pub(crate) fn bit(&self, number: u16) -> Option<bool> {
-        if self.place_of_bit(number.wrapping_add(1)).is_some() {
+    pub(crate) fn bit(&self, key: u32) -> Option<bool> {
+        if self.place_of_bit(key).is_some() {
             return Some(true);
         }
         (!self.flag(OVERFLOWN) && !self.slot.is_empty()).then_some(false)
     }
 
-    fn place_of_bit(&self, key: u16) -> Option<usize> {
-        (0..BITS).map(|i| 2 * i).find(|&at| at + 2 <= self.slot.len() && self.u16_at(at) == key)
+    fn place_of_bit(&self, key: u32) -> Option<usize> {
+        (0..BITS).map(|i| 4 * i).find(|&at| at + 4 <= self.slot.len() && self.u32_at(at) == key)
     }
 
     /// Sets a bit.
-    pub(crate) fn set_bit(&mut self, number: u16) -> Kept {
-        let key = number.wrapping_add(1);
+    pub(crate) fn set_bit(&mut self, key: u32) -> Kept {
         if self.place_of_bit(key).is_some() {
             return Kept::Here;
         }
@@ -124,26 +137,25 @@ impl<'a> Memory<'a> {
     }
 
     /// Clears a bit.
-    pub(crate) fn clear_bit(&mut self, number: u16) {
-        if let Some(at) = self.place_of_bit(number.wrapping_add(1)) {
-            self.put(at, &[0, 0]);
+    pub(crate) fn clear_bit(&mut self, key: u32) {
+        if let Some(at) = self.place_of_bit(key) {
+            self.put(at, &[0; 4]);
         }
     }
 
-    fn place_of_integer(&self, key: u16) -> Option<usize> {
+    fn place_of_integer(&self, key: u32) -> Option<usize> {
         (0..INTEGERS)
             .map(|i| INTEGERS_AT + 8 * i)
-            .find(|&at| at + 8 <= self.slot.len() && self.u16_at(at) == key)
+            .find(|&at| at + 8 <= self.slot.len() && self.u32_at(at) == key)
     }
 
     /// An integer; `None` where it is not set.
-    pub(crate) fn integer(&self, number: u16) -> Option<u32> {
-        self.place_of_integer(number.wrapping_add(1)).map(|at| self.u32_at(at + 4))
+    pub(crate) fn integer(&self, key: u32) -> Option<u32> {
+        self.place_of_integer(key).map(|at| self.u32_at(at + 4))
     }
 
     /// Sets an integer; without room it stays unset.
-    pub(crate) fn set_integer(&mut self, number: u16, value: u32) {
-        let key = number.wrapping_add(1);
+    pub(crate) fn set_integer(&mut self, key: u32, value: u32) {
         if let Some(at) = self.place_of_integer(key).or_else(|| self.place_of_integer(0)) {
             self.put(at, &key.to_le_bytes());
             self.put(at + 4, &value.to_le_bytes());
@@ -211,7 +223,7 @@ mod tests {
         let mut slot = [0; SLOT];
         let mut memory = Memory::new(&mut slot);
         assert_eq!(memory.bit(3), Some(false));
-        for n in 0..32 {
+        for n in 1..=16 {
             assert_eq!(memory.set_bit(n), Kept::Here);
         }
         assert_eq!(memory.set_bit(99), Kept::Elsewhere);

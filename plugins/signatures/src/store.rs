@@ -1,6 +1,7 @@
 //! Rows and bodies of the compiled set, read when they are first needed and kept within bounds.
 //! Guest memory is a cache: what is dropped is read again.
 
+use crate::keys::Keys;
 use crate::world::World;
 use portcullis_rules_form::{
     AddressRange, Always, Body, Candidate, DataSet, Directory, Hash, Interval, LiteralRow, NONE,
@@ -51,6 +52,8 @@ impl<T: Clone> Kept<T> {
 /// The set, read through the world.
 pub(crate) struct Store {
     directory: Directory,
+    /// What outlasts the set.
+    pub(crate) keys: Keys,
     /// Rules without a literal.
     pub(crate) always: Vec<Always>,
     /// The engine's names of the events that rules ask for.
@@ -86,6 +89,7 @@ impl Store {
             event_names.push(String::from_utf8_lossy(&text).into_owned());
         }
         Ok(Store {
+            keys: Keys::read(&directory, &mut source)?,
             directory,
             always,
             event_names,

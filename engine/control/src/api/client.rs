@@ -3,8 +3,8 @@
 use super::model::{
     AddBlock, AddExclusion, BlockFilter, BlockInfo, BlockList, BlockSelector, Changed, Done,
     ErrorReply, ExclusionAdded, ExclusionList, ExplainReply, ExplainRequest, ExtendBlock,
-    PluginDetail, PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion, SetMode,
-    StatusReply, SwapPlugin,
+    PluginDetail, PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion,
+    RulesSwapped, SetMode, StatusReply, SwapPlugin, SwapRules,
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -147,6 +147,11 @@ impl Client {
     /// Loads a plugin, or puts it in the place of the one with its name.
     pub fn swap_plugin(&self, plugin: &SwapPlugin) -> Result<PluginSwapped, ClientError> {
         self.post("/v1/plugins/swap", plugin)
+    }
+
+    /// Puts another set of rules in the place of the one at work.
+    pub fn swap_rules(&self, rules: &SwapRules) -> Result<RulesSwapped, ClientError> {
+        self.post("/v1/rules/swap", rules)
     }
 
     /// Has the configuration read again.

@@ -37,12 +37,42 @@ pub struct StatusReply {
     pub blocks: u64,
     /// Exclusion rows in force.
     pub exclusions: u64,
+    /// The rules at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<RuleSetInfo>,
+    /// Swaps of rules since the start.
+    #[serde(default)]
+    pub rules_swapped: u64,
+    /// What could not be read behind the headers, and why; none where nothing reads there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<ReadingStatus>,
     /// Each plugin with its state, as in `plugin list`.
     pub plugins: Vec<PluginInfo>,
     /// What an operator should look at: full tables, quarantined plugins, lost events, a breaker
     /// that opened. Empty when all is well.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// What could not be read behind the headers, over all workers since the start.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ReadingStatus {
+    /// Streams that are put together now.
+    pub streams: u64,
+    /// Bytes missing in streams.
+    pub gap_bytes: u64,
+    /// Flows that were not decoded for want of memory.
+    pub undecoded: u64,
+    /// Headers cut at their limits.
+    pub headers_cut: u64,
+    /// Bodies cut at their limit.
+    pub bodies_cut: u64,
+    /// Bodies that inflate too far.
+    pub inflate_bombs: u64,
+    /// Bytes lost in streams that were decoded.
+    pub decoder_gap_bytes: u64,
+    /// Scans whose budget was spent on near misses.
+    pub scan_overruns: u64,
 }
 
 /// One segment at a glance.
@@ -360,6 +390,9 @@ pub struct PluginInfo {
     pub state: String,
     /// How many rules it has.
     pub rules: u64,
+    /// The set that they come from, where it is none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_set: Option<RuleSetInfo>,
     /// Bytes of memory per instance at most.
     pub memory_bytes: u64,
     /// The most that a finding of it leads to.
@@ -432,6 +465,41 @@ pub struct PluginSwapped {
     pub plugin: PluginInfo,
     /// The version that it replaced; none where it is new.
     pub replaced: Option<String>,
+}
+
+/// Which rules to put to work.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwapRules {
+    /// A compiled set, or a file of rules; none: what the configuration in force names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// A set of rules.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RuleSetInfo {
+    /// Of its content, as `rules info` shows it.
+    pub hash: String,
+    /// How many rules.
+    pub rules: u64,
+    /// Rules that were refused while reading text.
+    pub refused: u64,
+    /// The files that it came from.
+    pub source: String,
+}
+
+/// What a swap of rules did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RulesSwapped {
+    /// Whether the set is another than before.
+    pub changed: bool,
+    /// The set that runs now.
+    pub set: RuleSetInfo,
+    /// The set that it replaced.
+    pub replaced: Option<RuleSetInfo>,
+    /// The detectors that read it.
+    pub plugins: Vec<String>,
 }
 
 /// What a reload did.

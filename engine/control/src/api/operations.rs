@@ -3,8 +3,8 @@
 use super::model::{
     AddBlock, AddExclusion, BlockFilter, BlockInfo, BlockList, BlockSelector, Changed, Done,
     ErrorReply, ExclusionAdded, ExclusionList, ExplainReply, ExplainRequest, ExtendBlock,
-    PluginDetail, PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion, SetMode,
-    StatusReply, SwapPlugin,
+    PluginDetail, PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion,
+    RulesSwapped, SetMode, StatusReply, SwapPlugin, SwapRules,
 };
 use super::peer::Peer;
 
@@ -77,6 +77,8 @@ pub trait Operations: Send + Sync + 'static {
     fn show_plugin(&self, name: &str) -> Result<PluginDetail, Refusal>;
     /// Loads a plugin, or puts it in the place of the one with its name.
     fn swap_plugin(&self, who: &Peer, plugin: SwapPlugin) -> Result<PluginSwapped, Refusal>;
+    /// Puts another set of rules in the place of the one at work.
+    fn swap_rules(&self, who: &Peer, rules: SwapRules) -> Result<RulesSwapped, Refusal>;
     /// Reads the configuration again.
     fn reload(&self, who: &Peer) -> Result<ReloadReply, Refusal>;
     /// Ends the engine gracefully.

@@ -87,6 +87,9 @@ impl Operations for Echo {
     fn swap_plugin(&self, _: &Peer, _: SwapPlugin) -> Result<PluginSwapped, Refusal> {
         Ok(PluginSwapped::default())
     }
+    fn swap_rules(&self, _: &Peer, rules: SwapRules) -> Result<RulesSwapped, Refusal> {
+        Ok(RulesSwapped { changed: rules.file.is_some(), ..RulesSwapped::default() })
+    }
     fn reload(&self, _: &Peer) -> Result<ReloadReply, Refusal> {
         Ok(ReloadReply { changed: vec!["attacks.action".into()], ..ReloadReply::default() })
     }

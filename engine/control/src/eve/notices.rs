@@ -44,8 +44,11 @@ impl Scribe {
                 plugin.text("action", "discarded").text("fault", kind.name());
                 named(&mut plugin, *offender);
             }
-            PluginEvent::Installed { version } => {
+            PluginEvent::Installed { version, data } => {
                 plugin.text("action", "installed").text("version", version);
+                if let Some(data) = data {
+                    plugin.text("data", data);
+                }
             }
             PluginEvent::Log { level, text } => {
                 plugin.text("action", "log").text("level", level_name(*level));

@@ -94,15 +94,14 @@ impl Carriers {
         }
     }
 
-    /// A warmed instance for one post, with the patterns that all plugins look for from then on.
+    /// Warmed instances for one post, with the patterns that all plugins look for from then on.
     pub(super) fn install(
         &mut self,
         post: Post,
-        plugin: PluginId,
-        with: Instance,
+        instances: Vec<(PluginId, Instance)>,
         prefilter: Option<Arc<Prefilter>>,
     ) {
-        self.give(post, StreetOrder::Install(plugin, Box::new(with), prefilter));
+        self.give(post, StreetOrder::Install(instances, prefilter));
     }
 
     /// Tries again what waits; whether something still does.

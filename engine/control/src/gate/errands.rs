@@ -21,7 +21,8 @@ const SPARES_MAX: usize = 16;
 enum Errand {
     Warm { post: Post, plugin: PluginId, version: Arc<Plugin>, count: usize },
     Own(Box<Config>),
-    Take(LoadedPlugin),
+    Take(LoadedPlugin, Post),
+    Drop(Box<dyn Send>),
 }
 
 /// The thread, from the gate's side.
@@ -71,9 +72,15 @@ impl Errands {
         self.send(Errand::Own(Box::new(config.clone())));
     }
 
-    /// Has the set of plugins take a version that the street returned to.
-    pub(super) fn take(&self, loaded: LoadedPlugin) {
-        self.send(Errand::Take(loaded));
+    /// Has the set of plugins take a version that a post returned to by itself. The post gets the
+    /// patterns of that version, before the spare that will look at what they find.
+    pub(super) fn take(&self, loaded: LoadedPlugin, post: Post) {
+        self.send(Errand::Take(loaded, post));
+    }
+
+    /// Frees what is large.
+    pub(super) fn free(&self, what: Box<dyn Send>) {
+        self.send(Errand::Drop(what));
     }
 
     /// Ends the thread, after what it is about. It is not waited for: it may wait for a swap that
@@ -94,8 +101,16 @@ fn run(errands: &Receiver<Errand>, messages: &Sender<Message>, plugins: &Mutex<P
                 made
             }
             Errand::Own(config) => vec![Message::Own(super::own::protected(&config))],
-            Errand::Take(loaded) => {
-                plugins.lock().unwrap_or_else(PoisonError::into_inner).take(loaded);
+            Errand::Take(loaded, post) => {
+                let mut set = plugins.lock().unwrap_or_else(PoisonError::into_inner);
+                set.take(loaded);
+                match (post, set.prefilter()) {
+                    (Post::Worker(_), Ok(made)) => vec![Message::Patterns(post, made)],
+                    _ => Vec::new(),
+                }
+            }
+            Errand::Drop(what) => {
+                drop(what);
                 Vec::new()
             }
         };

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use crossbeam::channel::{Receiver, Sender, after, select};
 use portcullis_detect::{Instance, Plugin, PluginEvent};
 use portcullis_enforce::{BlockId, Book, Outbox, Stopped, TableOrder};
-use portcullis_pipeline::{Post, PostBox, Snapshot, StreetOrder, StreetWord};
+use portcullis_pipeline::{Post, PostBox, Prefilter, Snapshot, StreetOrder, StreetWord};
 use portcullis_types::{BlockKey, BlockOrder, PluginId, SegmentId, Tick};
 use portcullis_verdict::{ProtectedRow, WallClock};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -45,6 +45,8 @@ pub(super) enum Message {
     Durable(u64, Result<(), String>),
     /// A spare for a post, or none.
     Spare(Post, PluginId, Option<Box<Instance>>),
+    /// The patterns of the versions that a post has.
+    Patterns(Post, Arc<Prefilter>),
     /// All spares asked for by that post are made.
     SparesMade(Post, PluginId),
     /// The addresses that protect themselves.
@@ -87,6 +89,8 @@ pub(super) struct Keeper {
     /// Detectors at work by number, and the versions before.
     pub(super) line_up: Vec<LoadedPlugin>,
     pub(super) previous: HashMap<PluginId, LoadedPlugin>,
+    /// Swaps of rules since the start.
+    pub(super) rules_swapped: u64,
     /// Where detectors rest.
     pub(super) resting: BTreeSet<(PluginId, String)>,
     /// Ports that are gone.
@@ -130,6 +134,7 @@ impl Keeper {
             started: now.tick,
             line_up,
             previous: HashMap::new(),
+            rules_swapped: 0,
             resting: BTreeSet::new(),
             gone: BTreeSet::new(),
             errands: Errands::start(parts.messages, parts.plugins)?,
@@ -244,6 +249,7 @@ impl Keeper {
                 self.errands.warm(from, plugin, version, count);
             }
             StreetWord::Plugin { from, plugin, event } => self.plugin(from, plugin, event),
+            StreetWord::Retired(old) => self.errands.free(old),
             StreetWord::PortGone { from, side } => self.port_gone(from, side),
         }
     }
@@ -262,6 +268,7 @@ impl Keeper {
             Message::Spare(post, plugin, None) => {
                 self.carriers.give(post, StreetOrder::InitFailed(plugin));
             }
+            Message::Patterns(post, made) => self.carriers.install(post, Vec::new(), Some(made)),
             Message::SparesMade(post, plugin) => self.errands.made(post, plugin),
             Message::Own(rows) => self.take_own(rows),
             Message::Stop => self.stopping = true,
@@ -344,7 +351,7 @@ impl Keeper {
             PluginEvent::Resumed => {
                 self.resting.remove(&(plugin, format!("{from:?}")));
             }
-            PluginEvent::RolledBack { to, .. } => self.rolled_back(plugin, to),
+            PluginEvent::RolledBack { to, .. } => self.rolled_back(from, plugin, to),
             _ => {}
         }
         let name = self.line_up.iter().find(|p| p.id == plugin);
@@ -355,14 +362,14 @@ impl Keeper {
     }
 
     /// A post has returned to the version before by itself.
-    fn rolled_back(&mut self, plugin: PluginId, to: &str) {
+    fn rolled_back(&mut self, from: Post, plugin: PluginId, to: &str) {
         let back = |p: &LoadedPlugin| *p.plugin.manifest().version == *to;
         let Some(previous) = self.previous.get(&plugin).filter(|p| back(p)).cloned() else {
             return;
         };
         tracing::error!(plugin = %previous.plugin.manifest().name, version = to,
             "a new version failed; the one before works again");
-        self.errands.take(previous.clone());
+        self.errands.take(previous.clone(), from);
         if let Some(known) = self.line_up.iter_mut().find(|p| p.id == plugin) {
             *known = previous;
         }

@@ -7,8 +7,8 @@ use super::keeper::{Keeper, Message};
 use crate::api::model::{
     AddBlock, AddExclusion, BlockFilter, BlockInfo, BlockList, BlockSelector, Changed, Done,
     ExclusionAdded, ExclusionList, ExplainReply, ExplainRequest, ExtendBlock, PluginDetail,
-    PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion, SetMode, StatusReply,
-    SwapPlugin,
+    PluginList, PluginSwapped, ReloadReply, RemoveBlocks, RemoveExclusion, RulesSwapped, SetMode,
+    StatusReply, SwapPlugin, SwapRules,
 };
 use crate::api::{Operations, Peer, Refusal};
 use crossbeam::channel::bounded;
@@ -150,6 +150,10 @@ impl Operations for GateHandle {
 
     fn swap_plugin(&self, who: &Peer, plugin: SwapPlugin) -> Result<PluginSwapped, Refusal> {
         self.swap(who, std::path::Path::new(&plugin.file))
+    }
+
+    fn swap_rules(&self, who: &Peer, rules: SwapRules) -> Result<RulesSwapped, Refusal> {
+        GateHandle::swap_rules(self, who, &rules)
     }
 
     fn reload(&self, who: &Peer) -> Result<ReloadReply, Refusal> {

@@ -9,6 +9,7 @@ use super::answers::{
 };
 use super::exclusions::Remembered;
 use super::keeper::Keeper;
+use super::rules::NextRules;
 use crate::api::model::{ClassOutcome, Done, ExplainReply, ExplainRequest, ReloadReply, SetMode};
 use crate::api::{Peer, Refusal};
 use crate::config::{Config, Diagnostics, Loaded, Mode, Segment, Word};
@@ -29,7 +30,18 @@ impl GateHandle {
     pub(super) fn take_configuration(&self, who: &Peer) -> Result<ReloadReply, Refusal> {
         let fresh = Config::load(&self.shared.config_file).map_err(|e| refused(&e))?;
         tracing::info!(by = %who, "the configuration is read again");
-        let reply = self.ask(move |keeper| keeper.reload(fresh)).map_err(|_| ending())??;
+        let mut set = self.shared.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = match set.rules() {
+            Some(_) => self.next_rules(&mut set, &fresh.config.rules)?,
+            None => None,
+        };
+        let undo = rules.as_ref().and_then(NextRules::how_to_undo);
+        let reply = self.ask(move |keeper| keeper.reload(fresh, rules)).map_err(|_| ending())?;
+        if let (Err(_), Some(undo)) = (&reply, undo) {
+            NextRules::undo(undo, &mut set);
+        }
+        drop(set);
+        let reply = reply?;
         let config = self.config();
         let then = self.shared.on_reload.lock().unwrap_or_else(PoisonError::into_inner);
         then.iter().for_each(|then| then(&config.config));
@@ -38,7 +50,7 @@ impl GateHandle {
 }
 
 /// The configuration as it can be taken now, and what of it takes a restart.
-fn merged(running: &Config, fresh: &Config) -> (Config, Vec<String>) {
+fn merged(running: &Config, fresh: &Config, rules: bool) -> (Config, Vec<String>) {
     let mut needs_restart = Vec::new();
     let mut next = fresh.clone();
     let mut keep = |name: &str, same: bool| {
@@ -60,10 +72,18 @@ fn merged(running: &Config, fresh: &Config) -> (Config, Vec<String>) {
     keep("plugins.host_shards", plugins.0.host_shards == plugins.1.host_shards);
     keep("plugins.grant (swap the plugin, or restart)", plugins.0.grants == plugins.1.grants);
     next.plugins.host_shards = running.plugins.host_shards;
-    keep("[rules]", running.rules == fresh.rules);
-    next.rules = running.rules.clone();
-    keep("[streams]", running.streams == fresh.streams);
-    next.streams = running.streams.clone();
+    if !rules {
+        keep("[rules] (from none, or to none)", running.rules == fresh.rules);
+        next.rules = running.rules.clone();
+    }
+    // How streams are read is policy; how much at once sized the tables.
+    let (was, is) = (&running.streams, &mut next.streams);
+    keep("streams.memory", was.memory == is.memory);
+    keep("streams.max", was.max == is.max);
+    keep("streams.conversations", was.conversations == is.conversations);
+    (is.memory, is.max, is.conversations) = (was.memory, was.max, was.conversations);
+    keep("streams.target, [[streams.targets]]", was.receivers() == is.receivers());
+    (is.target, is.targets) = (was.target, was.targets.clone());
     let files = (&running.events.file, running.events.queue);
     keep("events.file, events.queue", files == (&fresh.events.file, fresh.events.queue));
     keep("control.socket", running.control.socket == fresh.control.socket);
@@ -108,6 +128,8 @@ fn changed(running: &Config, next: &Config) -> Vec<String> {
         ("[control]", running.control == next.control),
         ("[inventory]", running.inventory == next.inventory),
         ("[[segment]]", running.segments == next.segments),
+        ("[rules]", running.rules == next.rules),
+        ("[streams]", running.streams == next.streams),
     ];
     let rows = |config: &Config| config.exclusions.iter().map(|e| e.text()).collect::<Vec<_>>();
     let mut words: Vec<String> =
@@ -122,14 +144,20 @@ fn changed(running: &Config, next: &Config) -> Vec<String> {
 impl Keeper {
     /// Takes a configuration; nothing changes where it has mistakes. The inventory is read again,
     /// and logs are opened anew.
-    fn reload(&mut self, fresh: Loaded) -> Result<ReloadReply, Refusal> {
+    fn reload(&mut self, fresh: Loaded, rules: Option<NextRules>) -> Result<ReloadReply, Refusal> {
         let running = self.config.load_full();
-        let (config, needs_restart) = merged(&running.config, &fresh.config);
-        let changed = changed(&running.config, &config);
+        let (config, needs_restart) = merged(&running.config, &fresh.config, rules.is_some());
+        let mut changed = changed(&running.config, &config);
         let next = Loaded { config, ..fresh };
         let warnings = self.rebuild(&next).map_err(|e| refused(&e))?;
         self.book.reconfigure(super::book::book_config(&next.config.blocks));
         self.config.store(Arc::new(next));
+        if let Some(rules) = rules.filter(NextRules::is_change) {
+            let (next, before) = (rules.next.clone(), rules.before.as_ref().map_or(0, |b| b.count));
+            changed
+                .push(format!("the rules: {} now, {before} before, set {}", next.count, next.hash));
+            self.put_rules_to_work(rules);
+        }
         self.herald.reopen();
         let now = self.now();
         self.free(now);

@@ -2,7 +2,7 @@
 
 use super::answers::moment;
 use super::keeper::Keeper;
-use crate::api::model::{SegmentStatus, StatusReply};
+use crate::api::model::{ReadingStatus, SegmentStatus, StatusReply};
 use crate::config::Segment;
 use crate::metrics::{Figures, JournalFigures, PluginFigures, WorkerFigures, resident_bytes};
 use portcullis_pipeline::{Cell, Post, PostBox};
@@ -57,6 +57,8 @@ impl Keeper {
             version: self.about.version.clone(),
             uptime: self.now().since(self.started),
             plugins: self.plugin_figures(),
+            rules: self.rules().cloned(),
+            rules_swapped: self.rules_swapped,
             book: self.book.counters(),
             blocks: self.book.len() as u64,
             exclusions: self.policy().policy.exclusions.rows().len() as u64,
@@ -139,9 +141,28 @@ impl Keeper {
             segments: loaded.config.segments.iter().map(|s| self.segment_status(s)).collect(),
             blocks: self.book.len() as u64,
             exclusions: self.policy().policy.exclusions.rows().len() as u64,
+            rules: self.rules().map(super::rules::info),
+            rules_swapped: self.rules_swapped,
+            reading: self.reading_status(),
             plugins: self.plugins().plugins,
             warnings: self.warnings(),
         }
+    }
+
+    /// What could not be read behind the headers.
+    fn reading_status(&self) -> Option<ReadingStatus> {
+        let mut all = self.carriers.boxes().filter_map(|b| b.read().reading).peekable();
+        all.peek()?;
+        Some(all.fold(ReadingStatus::default(), |sum, read| ReadingStatus {
+            streams: sum.streams + read.streams.live,
+            gap_bytes: sum.gap_bytes + read.streams.gap_bytes,
+            undecoded: sum.undecoded + read.undecoded,
+            headers_cut: sum.headers_cut + read.decoding.headers_cut,
+            bodies_cut: sum.bodies_cut + read.decoding.bodies_cut,
+            inflate_bombs: sum.inflate_bombs + read.decoding.inflate_bombs,
+            decoder_gap_bytes: sum.decoder_gap_bytes + read.decoding.gap_bytes,
+            scan_overruns: sum.scan_overruns + read.scans.overruns,
+        }))
     }
 
     fn segment_status(&self, segment: &Segment) -> SegmentStatus {

@@ -5,91 +5,113 @@ use super::answers::{action_name, class_name, ending, missing};
 use super::keeper::Keeper;
 use crate::api::model::{PluginDetail, PluginInfo, PluginList, PluginSwapped, RuleInfo};
 use crate::api::{Peer, Refusal, RefusalKind};
-use crate::plugins::{LoadedPlugin, PluginSetError, Swap};
+use crate::plugins::{LoadedPlugin, PluginSet, PluginSetError, Swap};
 use portcullis_detect::{Instance, Interests, Scope};
 use portcullis_pipeline::{Post, Prefilter, StreetOrder};
-use portcullis_types::{Confidence, Severity};
+use portcullis_types::{Confidence, PluginId, Severity};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-/// A swap with everything made that may fail.
-struct Ready {
-    swap: Swap,
-    instances: Vec<(Post, Instance)>,
+/// Swaps with everything made that may fail: they are put to work together.
+pub(super) struct Ready {
+    pub(super) swaps: Vec<Swap>,
+    instances: Vec<(Post, Vec<(PluginId, Instance)>)>,
     interests: Option<Interests>,
     prefilter: Option<Arc<Prefilter>>,
+}
+
+/// What is wrong, and what to do.
+pub(super) fn refused(error: &dyn std::fmt::Display) -> Refusal {
+    let text = error.to_string();
+    let (error, remedy) = text.rsplit_once("; ").unwrap_or((&text, "load another file"));
+    Refusal::new(RefusalKind::Invalid, error, remedy)
 }
 
 impl GateHandle {
     /// Loads and warms off the gate's thread, then puts to work at each post's next burst.
     pub(super) fn swap(&self, who: &Peer, file: &Path) -> Result<PluginSwapped, Refusal> {
-        let refused = |e: PluginSetError| {
-            let text = e.to_string();
-            let (error, remedy) = text.rsplit_once("; ").unwrap_or((&text, "load another file"));
-            Refusal::new(RefusalKind::Invalid, error, remedy)
-        };
         let config = self.config();
         // Held to the end: two swaps at once would have two ideas of what is at work.
         let mut set = self.shared.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-        let swap = set.swap(file, &config.config.plugins).map_err(refused)?;
-        let scope = swap.next.plugin.manifest().scope;
-        let posts = self.shared.boxes.iter().map(|b| b.post).filter(|post| match post {
-            Post::Worker(_) => scope == Scope::Flow,
-            Post::Shard(_) => scope == Scope::Host,
-        });
-        let instances: Result<Vec<_>, _> =
-            posts.map(|post| Ok((post, swap.next.warm()?))).collect();
-        let instances = instances.map_err(refused)?;
-        set.take(swap.next.clone());
-        let interests = match scope {
-            Scope::Flow => Ok(None),
-            Scope::Host => set.host_interests().map(Some),
-        };
-        let interests = match interests {
-            Ok(interests) => interests,
-            Err(error) => {
-                if let Some(old) = &swap.replaced {
-                    set.take(old.clone());
-                }
-                return Err(refused(error));
+        let swap = set.swap(file, &config.config.plugins).map_err(|e| refused(&e))?;
+        tracing::info!(by = %who, plugin = ?swap.next.plugin, "a detector is swapped");
+        let ready = self.make_ready(&mut set, vec![swap.clone()]).map_err(|e| refused(&e))?;
+        let work = move |keeper: &mut Keeper| {
+            keeper.put_to_work(ready);
+            PluginSwapped {
+                plugin: keeper.plugin_info(&swap.next),
+                replaced: swap.replaced.map(|old| old.plugin.manifest().version.to_string()),
             }
         };
-        let prefilter = match scope {
-            Scope::Flow => Some(set.prefilter().map_err(refused)?),
-            Scope::Host => None,
-        };
-        tracing::info!(by = %who, plugin = ?swap.next.plugin, "a detector is swapped");
-        let ready = Ready { swap, instances, interests, prefilter };
-        self.ask(move |keeper| keeper.put_to_work(ready)).map_err(|_| ending())
+        self.ask(work).map_err(|_| ending())
+    }
+
+    /// Warms an instance of each for each of its posts and makes what else may fail. The set has
+    /// the new versions then, and where it fails those that it had.
+    pub(super) fn make_ready(
+        &self,
+        set: &mut PluginSet,
+        swaps: Vec<Swap>,
+    ) -> Result<Ready, PluginSetError> {
+        let is = |scope| move |swap: &&Swap| swap.next.plugin.manifest().scope == scope;
+        let mut instances = Vec::new();
+        for post in self.shared.boxes.iter().map(|b| b.post) {
+            let scope = match post {
+                Post::Worker(_) => Scope::Flow,
+                Post::Shard(_) => Scope::Host,
+            };
+            let warm = |swap: &Swap| Ok((swap.next.id, swap.next.warm()?));
+            let warmed: Vec<_> =
+                swaps.iter().filter(is(scope)).map(warm).collect::<Result<_, _>>()?;
+            if !warmed.is_empty() {
+                instances.push((post, warmed));
+            }
+        }
+        swaps.iter().for_each(|swap| set.take(swap.next.clone()));
+        let any = |scope| swaps.iter().any(|swap| is(scope)(&swap));
+        let made = (|| {
+            let interests = any(Scope::Host).then(|| set.host_interests()).transpose()?;
+            let prefilter = any(Scope::Flow).then(|| set.prefilter()).transpose()?;
+            Ok((interests, prefilter))
+        })();
+        match made {
+            Ok((interests, prefilter)) => Ok(Ready { swaps, instances, interests, prefilter }),
+            Err(error) => {
+                give_back(set, &swaps);
+                Err(error)
+            }
+        }
     }
 }
 
+/// The set has the versions again that it had before.
+pub(super) fn give_back(set: &mut PluginSet, swaps: &[Swap]) {
+    swaps.iter().filter_map(|swap| swap.replaced.clone()).for_each(|old| set.take(old));
+}
+
 impl Keeper {
-    fn put_to_work(&mut self, ready: Ready) -> PluginSwapped {
-        let Swap { next, replaced } = ready.swap;
-        let id = next.id;
-        match self.line_up.iter_mut().find(|p| p.id == id) {
-            Some(known) => *known = next.clone(),
-            None => self.line_up.push(next.clone()),
+    pub(super) fn put_to_work(&mut self, ready: Ready) {
+        for Swap { next, replaced } in ready.swaps {
+            let id = next.id;
+            match self.line_up.iter_mut().find(|p| p.id == id) {
+                Some(known) => *known = next,
+                None => self.line_up.push(next),
+            }
+            if let Some(older) = replaced.and_then(|old| self.previous.insert(id, old)) {
+                self.errands.free(Box::new(older));
+            }
         }
-        if let Some(old) = &replaced {
-            self.previous.insert(id, old.clone());
-        }
-        // Its name first: no finding is without one.
+        // Their names first: no finding is without one.
         let loaded = self.config.load_full();
         self.publish(&loaded.config);
-        for (post, instance) in ready.instances {
-            self.carriers.install(post, id, instance, ready.prefilter.clone());
+        for (post, instances) in ready.instances {
+            self.carriers.install(post, instances, ready.prefilter.clone());
         }
         if let Some(interests) = ready.interests {
             for worker in self.about.workers() {
                 let order = StreetOrder::HostInterests(Box::new(interests.clone()));
                 self.carriers.give(worker, order);
             }
-        }
-        PluginSwapped {
-            plugin: self.plugin_info(&next),
-            replaced: replaced.map(|old| old.plugin.manifest().version.to_string()),
         }
     }
 
@@ -125,7 +147,7 @@ impl Keeper {
         Ok(PluginDetail { plugin: self.plugin_info(loaded), capabilities, rules: rules.collect() })
     }
 
-    fn plugin_info(&self, loaded: &LoadedPlugin) -> PluginInfo {
+    pub(super) fn plugin_info(&self, loaded: &LoadedPlugin) -> PluginInfo {
         let manifest = loaded.plugin.manifest();
         let figures = self.plugin_figures().into_iter().nth(usize::from(loaded.id.0));
         let seat = figures.map(|f| f.seat).unwrap_or_default();
@@ -141,7 +163,11 @@ impl Keeper {
                 Scope::Host => "host".to_owned(),
             },
             state: if resting { "quarantined" } else { "running" }.to_owned(),
-            rules: manifest.rules.len() as u64,
+            rules: match &loaded.rules {
+                Some(about) => about.count.into(),
+                None => manifest.rules.len() as u64,
+            },
+            rule_set: loaded.rules.as_ref().map(super::rules::info),
             memory_bytes: loaded.plugin.instance_bytes(),
             max_action: action_name(max).to_owned(),
             events: seat.events,

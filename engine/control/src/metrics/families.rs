@@ -75,6 +75,7 @@ impl Figures {
         self.kernel_program(&mut to);
         self.flow_tables(&mut to);
         self.reading_families(&mut to);
+        self.rule_set(&mut to);
         self.detectors(&mut to);
         self.blocked(&mut to);
         self.disks(&mut to);
@@ -83,6 +84,18 @@ impl Figures {
         to.one("memory_promised_bytes", help, Kind::Gauge, promised);
         to.one("memory_resident_bytes", "Memory resident now.", Kind::Gauge, resident);
         to.0
+    }
+
+    fn rule_set(&self, to: &mut Gathering) {
+        let of = |value: u64| {
+            self.rules.iter().map(move |set| (vec![("set", set.hash.to_string())], float(value)))
+        };
+        let (count, refused) = self.rules.as_ref().map_or((0, 0), |s| (s.count.into(), s.refused));
+        to.add("rules_loaded", "Rules at work.", Kind::Gauge, of(count));
+        let help = "Rules of the set at work that were refused.";
+        to.add("rules_refused", help, Kind::Gauge, of(refused as u64));
+        let help = "Swaps of the rules since the start.";
+        to.one("rules_swapped_total", help, Kind::Counter, float(self.rules_swapped));
     }
 
     fn lanes(&self, to: &mut Gathering) {

@@ -9,7 +9,7 @@ use portcullis_pipeline::ReadingFigures;
 type Of = fn(&ReadingFigures) -> u64;
 
 /// Name behind `reading_`, help, and the figure. A name that ends in `_total` only grows.
-const ROWS: [(&str, &str, Of); 28] = [
+const ROWS: [(&str, &str, Of); 37] = [
     ("streams", "Streams that are put together now.", |r| r.streams.live),
     ("streams_started_total", "Streams begun.", |r| r.streams.started),
     ("streams_midstream_total", "Streams begun without a handshake.", |r| r.streams.midstream),
@@ -53,6 +53,23 @@ const ROWS: [(&str, &str, Of); 28] = [
     ("messages_total", "Messages that decoders made.", |r| r.messages),
     ("records_total", "Transactions and files that decoders read to their end.", |r| r.records),
     ("undecoded_total", "Flows that were not decoded for want of memory.", |r| r.undecoded),
+    ("unknown_total", "Flows whose protocol was never found out.", |r| r.decoding.unknown),
+    ("headers_cut_total", "Headers cut at their limits.", |r| r.decoding.headers_cut),
+    ("bodies_cut_total", "Bodies cut at their limit.", |r| r.decoding.bodies_cut),
+    ("inflate_bombs_total", "Bodies that inflate too far.", |r| r.decoding.inflate_bombs),
+    ("inflate_too_deep_total", "Bodies encoded too often.", |r| r.decoding.inflate_too_deep),
+    ("inflate_broken_total", "Bodies that do not inflate to their end.", |r| {
+        r.decoding.inflate_broken
+    }),
+    ("transactions_cut_total", "Transactions closed early at the limit of open ones.", |r| {
+        r.decoding.transactions_cut
+    }),
+    ("records_cut_total", "Messages and certificates cut at their limits.", |r| {
+        r.decoding.records_cut
+    }),
+    ("decoder_gap_bytes_total", "Bytes lost in streams that were decoded.", |r| {
+        r.decoding.gap_bytes
+    }),
     ("conversation_bytes", "Bytes of all conversations now.", |r| r.conversation_bytes),
 ];
 

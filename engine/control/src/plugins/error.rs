@@ -33,6 +33,11 @@ pub enum PluginSetError {
         /// The file.
         file: PathBuf,
     },
+    /// There is nobody to give rules to.
+    #[error(
+        "no detector that runs reads rules; name rules in [rules] and restart, so that one is loaded"
+    )]
+    NoReader,
     /// The file cannot be read.
     #[error(
         "{file} cannot be read: {error}; name a .wasm file that the engine may read",

@@ -27,6 +27,7 @@ impl Operations for Mute {
     fn list_plugins(&self) -> Result<PluginList, Refusal> { no() }
     fn show_plugin(&self, _: &str) -> Result<PluginDetail, Refusal> { no() }
     fn swap_plugin(&self, _: &Peer, _: SwapPlugin) -> Result<PluginSwapped, Refusal> { no() }
+    fn swap_rules(&self, _: &Peer, _: SwapRules) -> Result<RulesSwapped, Refusal> { no() }
     fn reload(&self, _: &Peer) -> Result<ReloadReply, Refusal> { no() }
     fn shutdown(&self, _: &Peer) -> Result<Done, Refusal> { no() }
 }

@@ -38,6 +38,15 @@ pub(crate) struct Reader {
     pub(crate) kept: Vec<Kept>,
     /// What each direction said last.
     pub(crate) windows: [Window; 2],
+    /// Which patterns `kept` and `windows` were scanned with: [`Readers::epoch`].
+    epoch: u32,
+    /// Whether a direction's window is to be scanned from its begin, with newer patterns.
+    pub(crate) unscanned: [bool; 2],
+    /// The last transaction that was told of.
+    pub(crate) last: u32,
+    /// Transactions up to this one began under older patterns: each of their messages is scanned
+    /// whole, and no hit of them is kept.
+    pub(crate) begun_before: u32,
     /// Bytes of conversation and windows when last measured.
     measured: usize,
 }
@@ -60,6 +69,16 @@ impl Reader {
         self.kept.push(kept);
     }
 
+    /// Follows a change of patterns.
+    fn follow(&mut self, epoch: u32) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.kept.clear();
+            self.unscanned = [true; 2];
+            self.begun_before = self.last;
+        }
+    }
+
     /// That direction of the transaction is over.
     pub(crate) fn release(&mut self, transaction: u32, direction: Direction) {
         self.kept.retain(|k| (k.transaction, k.direction) != (transaction, direction as u8));
@@ -72,6 +91,8 @@ pub(crate) struct Readers {
     slots: Vec<Option<Box<Reader>>>,
     bytes: usize,
     bytes_max: usize,
+    /// How often patterns were changed.
+    pub(crate) epoch: u32,
     /// Flows that were not decoded for want of memory.
     pub(crate) refused: u64,
 }
@@ -80,7 +101,7 @@ impl Readers {
     /// For a table of so many flows, with so many bytes for their conversations.
     pub(crate) fn new(flows: u32, bytes_max: usize) -> Self {
         let slots = std::iter::repeat_with(|| None).take(flows as usize).collect();
-        Readers { slots, bytes: 0, bytes_max, refused: 0 }
+        Readers { slots, bytes: 0, bytes_max, epoch: 0, refused: 0 }
     }
 
     /// The reader of a flow, made by `begin` where there is none.
@@ -103,6 +124,10 @@ impl Readers {
                 application: application::UNKNOWN,
                 kept: Vec::new(),
                 windows: Default::default(),
+                epoch: self.epoch,
+                unscanned: [false; 2],
+                last: 0,
+                begun_before: 0,
                 measured: 0,
             }));
         }
@@ -120,7 +145,10 @@ impl Readers {
     /// The reader of a flow that has one.
     pub(crate) fn known(&mut self, id: FlowId) -> Option<&mut Reader> {
         let reader = self.slots.get_mut(id.index as usize)?.as_deref_mut()?;
-        (reader.generation == id.generation).then_some(reader)
+        let epoch = self.epoch;
+        let reader = (reader.generation == id.generation).then_some(reader)?;
+        reader.follow(epoch);
+        Some(reader)
     }
 
     /// Measures a reader again after it was told something; past the bound its conversation ends

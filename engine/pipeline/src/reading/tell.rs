@@ -190,12 +190,21 @@ impl<O: Outlet> AtDesk<'_, O> {
         let pieces = output.pieces_of(message);
         let pieces = pieces.get(..SHOWN_MAX).unwrap_or(pieces);
         self.desk.hits.clear();
-        for (at, piece) in (0_u16..).zip(pieces).filter(|(_, p)| p.fresh == Fresh::New) {
-            let bytes = (output.bytes_of(piece), piece.seen as usize);
+        let Some(reader) = self.desk.readers.known(self.teller.id) else { return };
+        reader.last = reader.last.max(message.transaction);
+        let whole = message.transaction <= reader.begun_before;
+        for (at, piece) in (0_u16..).zip(pieces) {
+            if piece.fresh != Fresh::New && !whole {
+                continue;
+            }
+            let from = if whole { 0 } else { piece.seen as usize };
+            let bytes = (output.bytes_of(piece), from);
             let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
             prefilter.scan((piece.kind, at), place, bytes, hits, scans);
         }
-        self.remember(message, direction, output);
+        if !whole {
+            self.remember(message, direction, output);
+        }
         let shows = |kind| pieces.iter().any(|p| p.kind == kind && p.fresh == Fresh::New);
         let anyway = self.is_wanted_anyway(EventKind::Transaction, direction, shows);
         if self.desk.hits.is_empty() && !anyway {
@@ -287,7 +296,9 @@ impl<O: Outlet> AtDesk<'_, O> {
         let Some(reader) = readers.known(id) else { return };
         let mut windows = std::mem::take(&mut reader.windows);
         let Some(window) = windows.get_mut(direction as usize) else { return };
-        let from = window.push(offset, bytes);
+        let pushed = window.push(offset, bytes);
+        let unscanned = reader.unscanned.get_mut(direction as usize);
+        let from = if unscanned.is_some_and(std::mem::take) { 0 } else { pushed };
         hits.clear();
         let scanned = (window.bytes(), from);
         prefilter.scan((buffer_kind::STREAM, 0), place, scanned, hits, scans);

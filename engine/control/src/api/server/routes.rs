@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Everything.
 pub(super) fn control(shared: Arc<Shared>) -> Router {
@@ -34,8 +35,9 @@ pub(super) fn control(shared: Arc<Shared>) -> Router {
         .route("/v1/explain", question(|o, q| o.explain(q)))
         .route("/v1/mode", order(|o, who, mode| o.set_mode(who, mode)))
         .route("/v1/plugins", ask(|o| o.list_plugins()))
-        .route("/v1/plugins/swap", order(|o, who, plugin| o.swap_plugin(who, plugin)))
+        .route("/v1/plugins/swap", long_order(|o, who, plugin| o.swap_plugin(who, plugin)))
         .route("/v1/plugins/info/{name}", get(show_plugin))
+        .route("/v1/rules/swap", long_order(|o, who, rules| o.swap_rules(who, rules)))
         .route("/v1/reload", bare_order(|o, who| o.reload(who)))
         .route("/v1/shutdown", bare_order(|o, who| o.shutdown(who)))
         .fallback(unknown_path)
@@ -90,7 +92,25 @@ fn order<B: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
     )
 }
 
-/// `POST` of an order without parameters.
+/// The same for what compiles rules or detectors: it may take minutes.
+fn long_order<B: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
+    work: impl Fn(&dyn Operations, &crate::api::Peer, B) -> Result<T, Refusal>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) -> Methods {
+    post(
+        move |State(shared): State<Arc<Shared>>,
+              ConnectInfo(from): ConnectInfo<Connection>,
+              Body(body): Body<B>| async move {
+            let limit = shared.timeout.max(COMPILING);
+            perform_within(&shared, limit, move |o| work(o, &from.peer, body)).await.map(Json)
+        },
+    )
+}
+
+/// `POST` of an order without parameters, which may compile rules.
 fn bare_order<T: Serialize + Send + 'static>(
     work: impl Fn(&dyn Operations, &crate::api::Peer) -> Result<T, Refusal>
     + Clone
@@ -99,7 +119,8 @@ fn bare_order<T: Serialize + Send + 'static>(
     + 'static,
 ) -> Methods {
     post(move |State(shared): State<Arc<Shared>>, from: ConnectInfo<Connection>| async move {
-        perform(&shared, move |o| work(o, &from.0.peer)).await.map(Json)
+        let limit = shared.timeout.max(COMPILING);
+        perform_within(&shared, limit, move |o| work(o, &from.0.peer)).await.map(Json)
     })
 }
 
@@ -133,7 +154,7 @@ async fn show_plugin(
 async fn unknown_path(request: Request) -> Failure {
     let error = format!("there is no {}", request.uri().path());
     let remedy = "ask for /v1/status, /v1/metrics, /v1/blocks, /v1/exclusions, /v1/explain, \
-                  /v1/mode, /v1/plugins, /v1/reload or /v1/shutdown";
+                  /v1/mode, /v1/plugins, /v1/rules/swap, /v1/reload or /v1/shutdown";
     Failure::new(StatusCode::NOT_FOUND, error, remedy.into())
 }
 
@@ -143,9 +164,20 @@ async fn unknown_method(request: Request) -> Failure {
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, error, remedy.into())
 }
 
+/// How long compiling rules or detectors may take; below what the client waits.
+const COMPILING: Duration = Duration::from_secs(300);
+
 /// Runs the engine's part where it may wait, within the limits of time and number.
 async fn perform<T: Send + 'static>(
     shared: &Shared,
+    work: impl FnOnce(&dyn Operations) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Failure> {
+    perform_within(shared, shared.timeout, work).await
+}
+
+async fn perform_within<T: Send + 'static>(
+    shared: &Shared,
+    limit: Duration,
     work: impl FnOnce(&dyn Operations) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Failure> {
     shared.counters.requests.fetch_add(1, Ordering::Relaxed);
@@ -160,7 +192,7 @@ async fn perform<T: Send + 'static>(
         let _place = place;
         work(operations.as_ref())
     });
-    match tokio::time::timeout(shared.timeout, task).await {
+    match tokio::time::timeout(limit, task).await {
         Ok(Ok(result)) => result.map_err(Failure::from),
         Ok(Err(_)) => {
             let error = "the engine failed on this request; its log says where".to_owned();
@@ -169,7 +201,7 @@ async fn perform<T: Send + 'static>(
         }
         Err(_) => {
             shared.counters.timed_out.fetch_add(1, Ordering::Relaxed);
-            let error = format!("the engine did not answer within {:?}", shared.timeout);
+            let error = format!("the engine did not answer within {limit:?}");
             let remedy = "look at the list before you repeat an order: it may yet be carried out";
             Err(Failure::new(StatusCode::GATEWAY_TIMEOUT, error, remedy.into()))
         }

@@ -242,7 +242,7 @@ pub(in crate::eve) fn everything() -> Vec<Sample> {
     let offender = Party::Mac(Mac([2, 0, 0, 0, 0, 1]));
     let plugin = [
         PluginEvent::Discarded { kind: FaultKind::Fuel, offender, at: AT },
-        PluginEvent::Installed { version: "1.0".into() },
+        PluginEvent::Installed { version: "1.0".into(), data: Some("5e7".into()) },
         PluginEvent::Log { level: 1, text: "x".into() },
         PluginEvent::Muted { offender, until: hour },
         PluginEvent::Quarantined { rest: Duration::from_millis(1500), offenders: 3 },

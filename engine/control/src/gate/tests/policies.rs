@@ -92,11 +92,13 @@ fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     write(
         "[blocks]\nmax = 7\nprotect_sessions = false\n[attacks]\naction = \"terminate\"\n\
            [[exclusion]]\nrow = \"192.0.2.1 do-not-block\"\n\
-           [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\n",
+           [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\nmax = 4096\n",
     );
     let reply = lab.handle.reload(&peer()).unwrap();
-    assert!(reply.changed.iter().any(|c| c == "[attacks]"), "{:?}", reply.changed);
-    for restart in ["blocks.max", "[rules]", "[streams]"] {
+    for taken in ["[attacks]", "[streams]"] {
+        assert!(reply.changed.iter().any(|c| c == taken), "{taken}: {:?}", reply.changed);
+    }
+    for restart in ["blocks.max", "[rules] (from none, or to none)", "streams.max"] {
         let named = reply.needs_restart.iter().any(|c| c == restart);
         assert!(named, "{restart}: {:?}", reply.needs_restart);
     }
@@ -127,7 +129,8 @@ fn a_swap_reaches_every_worker_under_its_name() {
     for post in [0, 1] {
         let mut versions = Vec::new();
         while let Some(order) = lab.boxes[post].orders.pop() {
-            if let StreetOrder::Install(id, instance, _) = order {
+            let StreetOrder::Install(instances, _) = order else { continue };
+            for (id, instance) in instances {
                 versions.push((id, instance.plugin().manifest().version.to_string()));
             }
         }

@@ -1,0 +1,114 @@
+//! Rules swapped while traffic flows: not one frame is lost, the rule that came works, the one that
+//! went does not, and a set with a mistake changes nothing.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use portcullis_tests::command::wait_until;
+use portcullis_tests::engine::{Engine, Settings};
+use portcullis_tests::lab::{self, HostPlan, Lab, Queues, Side};
+use portcullis_tests::requirement;
+use portcullis_tests::service::{self, Service};
+use portcullis_tests::traffic::{self, UdpStream};
+
+const SERVER: IpAddr = IpAddr::V4(lab::SERVER);
+const SWAPS: usize = 200;
+/// Rules of a set that nothing here matches: they make the sets, and all numbers in them, differ.
+const FILLING: usize = 300;
+/// Datagrams per second: well below half of what one core forwards without loss, so that two cores
+/// hold the sender, the receiver, the worker and the compiler of 200 sets side by side.
+const STEADY_PER_SECOND: u32 = 20_000;
+
+fn street() -> (Lab, Vec<Service>) {
+    let is_meant = |plan: &HostPlan| ["attacker", "neighbr", "server10"].contains(&plan.name);
+    let plans: Vec<_> = lab::STREET.into_iter().filter(is_meant).collect();
+    let lab = Lab::build(&plans, Queues::One);
+    let inside = lab.hosts().iter().filter(|host| host.plan.side == Side::Inside);
+    let services = inside.map(|host| service::http(&lab, host)).collect();
+    (lab, services)
+}
+
+/// A set whose one rule that matters ends connections that ask for `/WORD`.
+fn set(lab: &Lab, word: &str, sid: u32, filling: usize) -> PathBuf {
+    let mut text = format!(
+        "drop http any any -> any any (msg:\"{word}\"; flow:established,to_server; http.uri; \
+         content:\"/{word}\"; classtype:web-application-attack; sid:{sid}; rev:1;)\n"
+    );
+    for n in 0..filling {
+        let _ = writeln!(
+            text,
+            "alert udp any any -> any any (msg:\"{word} {n}\"; content:\"{word}-filling-{n}\"; \
+             sid:{}; rev:1;)",
+            sid as usize + 1 + n
+        );
+    }
+    let file = lab.folder().join(format!("{word}.rules"));
+    std::fs::write(&file, text).expect("the lab's folder can be written");
+    file
+}
+
+fn settings(file: &Path) -> Settings {
+    let sections = format!(
+        "[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nmax = 16384\n\
+         conversations = \"32MiB\"\n",
+        file.display()
+    );
+    Settings { sections, ..Settings::default() }
+}
+
+fn is_ended(lab: &Lab, word: &str) -> bool {
+    let answer = traffic::curl(lab.host("attacker"), SERVER, word);
+    !answer.succeeded() && !answer.stdout.contains("404")
+}
+
+#[test]
+fn two_hundred_swaps_of_the_rules_lose_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let (lab, _services) = street();
+    let files = [set(&lab, "alpha", 9_000_001, FILLING), set(&lab, "beta", 9_100_001, FILLING / 2)];
+    let engine = Engine::start(&lab, &settings(&files[0]));
+    assert!(traffic::fetches(lab.host("attacker"), SERVER), "{}", engine.log());
+    assert!(is_ended(&lab, "alpha") && !is_ended(&lab, "beta"), "{}", engine.log());
+    let stream = UdpStream::start(lab.host("neighbr"), lab.host("server10"), STEADY_PER_SECOND);
+    for swap in 1..=SWAPS {
+        let file = files[swap % 2].display().to_string();
+        let told = engine.answer(&["rules", "swap", &file]);
+        assert_eq!(told["changed"], true, "{told}");
+        if swap % 67 == 0 {
+            let words = if swap % 2 == 0 { ["alpha", "beta"] } else { ["beta", "alpha"] };
+            assert!(wait_until(Duration::from_secs(5), || is_ended(&lab, words[0])), "{words:?}");
+            assert!(!is_ended(&lab, words[1]), "{words:?}: the rule that went ends it still");
+        }
+    }
+    let delivery = stream.finish();
+    let figures = engine.figures();
+    assert_eq!(delivery.sent, delivery.received, "{delivery:?}\n{figures:#?}");
+    assert_eq!(delivery.repeated, 0, "{delivery:?}");
+    let status = engine.answer(&["status"]);
+    assert_eq!(status["rules_swapped"], SWAPS, "{status}");
+    assert_eq!(status["rules"]["rules"], FILLING + 1, "{status}");
+    let hash = status["rules"]["hash"].clone();
+    let is_told = |e: &serde_json::Value| e["plugin"]["data"] == hash;
+    assert!(wait_until(Duration::from_secs(5), || engine.events("plugin").iter().any(is_told)));
+    println!("{SWAPS} swaps: {delivery:?}");
+}
+
+#[test]
+fn a_reload_takes_rules_and_refuses_those_with_mistakes() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let (lab, _services) = street();
+    let file = set(&lab, "alpha", 9_000_001, 0);
+    let mut engine = Engine::start(&lab, &settings(&file));
+    assert!(traffic::fetches(lab.host("attacker"), SERVER), "{}", engine.log());
+    std::fs::write(&file, "drop http any any -> any (msg:\"torn\"; sid:9000009;)\n").expect("room");
+    let refused = engine.ask(&["reload"]);
+    assert!(!refused.succeeded() && refused.stderr.contains("alpha.rules:1"), "{refused}");
+    assert!(is_ended(&lab, "alpha"), "the set that ran runs");
+    std::fs::write(&file, std::fs::read(set(&lab, "beta", 9_100_001, 0)).expect("it is there"))
+        .expect("room");
+    engine.reload();
+    assert!(wait_until(Duration::from_secs(10), || is_ended(&lab, "beta")), "{}", engine.log());
+    assert!(!is_ended(&lab, "alpha"), "its rule is gone from the file");
+}
