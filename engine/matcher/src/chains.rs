@@ -15,7 +15,8 @@ pub(crate) struct Entry {
     /// Their masks.
     mask: u64,
     pub(crate) text: Text,
-    /// Where in the literal its window begins.
+    /// Where in the literal its first window begins. With a stride the next ones, one for each
+    /// byte of it, are in the tables too, so that one of them is always tested.
     pub(crate) window_offset: u16,
     check_offset: u16,
     /// Its numbers in the group's list.
@@ -24,7 +25,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Where the literal ends if its window is at `position` and it is there.
+    /// Where the literal ends if its first window is at `position` and it is there.
     #[inline(always)]
     fn end_at(&self, store: &Store, bytes: &[u8], position: usize) -> Option<usize> {
         let start = position.checked_sub(usize::from(self.window_offset))?;
@@ -111,8 +112,13 @@ pub(crate) struct Chains {
     /// One more at the end, where the last bucket's entries end.
     buckets: Box<[Bucket]>,
     shift: u32,
+    /// The buckets' windows, bucket after bucket: the entry's place in the high bits, which of its
+    /// windows it is in the lowest two.
+    windows: Box<[u32]>,
     entries: Box<[Entry]>,
 }
+
+const WINDOW_BITS: u32 = 2;
 
 /// Spreads windows over buckets, independently of the filter's hash.
 const SPREAD: u32 = 0x85eb_ca6b;
@@ -122,8 +128,8 @@ fn bucket_of(folded: u32, shift: u32) -> usize {
     (((folded ^ (folded >> 13)).wrapping_mul(SPREAD)) >> shift) as usize
 }
 
-/// Windows are chosen among the first so many of a literal: more would not be rarer.
-const WINDOWS_TRIED: usize = 64;
+/// Windows are chosen among the last so many of a literal: more would not be rarer.
+const WINDOWS_TRIED: usize = 48;
 /// Bits of surprise that a window loses for each literal that is in its bucket already: five
 /// more comparisons weigh as much as a window that is a thousand times as frequent.
 const CROWD: u32 = 2;
@@ -133,21 +139,30 @@ const CROWD: u32 = 2;
 const BEHIND: i64 = 2;
 
 impl Chains {
-    /// Chooses a window for each literal, fills `filter`, and orders the entries by bucket.
+    /// Chooses the windows of each literal, fills `filter`, and orders them by bucket.
     pub(crate) fn build(wanted: &[Wanted], store: &Store, filter: &mut Filter) -> Self {
-        let log = (2 * wanted.len().max(1)).next_power_of_two().trailing_zeros().clamp(1, 20);
+        let stride = filter.stride();
+        // Two for each literal, and no fewer than windows.
+        let buckets = (wanted.len() * stride.max(2)).max(1).next_power_of_two();
+        let log = buckets.trailing_zeros().clamp(1, 20);
         let shift = 32 - log;
         let mut crowds = vec![0u32; 1 << log];
-        let mut placed: Vec<(usize, Entry)> = Vec::with_capacity(wanted.len());
+        let mut entries = Vec::with_capacity(wanted.len());
+        let mut placed: Vec<(usize, u32)> = Vec::with_capacity(wanted.len() * stride);
         for one in wanted {
-            let offset = choose(store.parts(one.text).0, filter, shift, &crowds);
-            let (entry, window) = entry_of(*one, store, offset);
-            let bucket = bucket_of(filter.folded(window), shift);
-            filter.insert(window);
-            if let Some(crowd) = crowds.get_mut(bucket) {
-                *crowd += 1;
+            let values = store.parts(one.text).0;
+            let offset = choose(values, filter, shift, &crowds);
+            for (number, at) in (0u32..).zip(offset..offset + stride) {
+                let window = window_at(values, at);
+                let bucket = bucket_of(filter.folded(window), shift);
+                filter.insert(window);
+                if let Some(crowd) = crowds.get_mut(bucket) {
+                    *crowd += 1;
+                }
+                let entry = u32::try_from(entries.len()).unwrap_or(u32::MAX >> WINDOW_BITS);
+                placed.push((bucket, entry << WINDOW_BITS | number));
             }
-            placed.push((bucket, entry));
+            entries.push(entry_of(*one, store, offset));
         }
         placed.sort_by_key(|(bucket, _)| *bucket);
         let mut buckets = vec![Bucket::default(); crowds.len() + 1];
@@ -156,12 +171,14 @@ impl Chains {
         for (number, bucket) in buckets.iter_mut().enumerate() {
             let length = rest.iter().take_while(|(place, _)| *place == number).count();
             let (chain, after) = rest.split_at(length);
-            *bucket = bucket_of_chain(first, chain, store, filter.width());
+            let windows = chain.iter().filter_map(|(_, window)| window_of(&entries, *window));
+            *bucket = bucket_of_chain(first, windows, store, filter.width());
             first += u32::try_from(length).unwrap_or(u32::MAX);
             rest = after;
         }
-        let entries = placed.into_iter().map(|(_, entry)| entry).collect();
-        Self { buckets: buckets.into_boxed_slice(), shift, entries }
+        let windows = placed.into_iter().map(|(_, window)| window).collect();
+        let (buckets, entries) = (buckets.into_boxed_slice(), entries.into_boxed_slice());
+        Self { buckets, shift, windows, entries }
     }
 
     /// Whether a literal may have its window at `position`, by its bucket.
@@ -187,9 +204,11 @@ impl Chains {
         else {
             return 0;
         };
-        let chain = self.entries.get(bucket.first()..next.first()).unwrap_or_default();
-        for entry in chain {
-            if let Some(end) = entry.end_at(store, bytes, position) {
+        let chain = self.windows.get(bucket.first()..next.first()).unwrap_or_default();
+        for &window in chain {
+            let Some((entry, number)) = window_of(&self.entries, window) else { continue };
+            let Some(first) = position.checked_sub(number) else { continue };
+            if let Some(end) = entry.end_at(store, bytes, first) {
                 found(entry, end);
             }
         }
@@ -208,8 +227,15 @@ impl Chains {
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.buckets) + size_of_val(&*self.entries)
+        size_of_val(&*self.buckets) + size_of_val(&*self.windows) + size_of_val(&*self.entries)
     }
+}
+
+/// The entry of a window, and which of its windows it is.
+#[inline(always)]
+fn window_of(entries: &[Entry], window: u32) -> Option<(&Entry, usize)> {
+    let entry = entries.get((window >> WINDOW_BITS) as usize)?;
+    Some((entry, (window & ((1 << WINDOW_BITS) - 1)) as usize))
 }
 
 /// A window and the four bytes behind it.
@@ -219,28 +245,44 @@ fn halves(eight: u64) -> (u32, u32) {
     (eight as u32, (eight >> 32) as u32)
 }
 
-/// The bucket of entries that lie together from `first`.
-fn bucket_of_chain(first: u32, chain: &[(usize, Entry)], store: &Store, width: usize) -> Bucket {
-    let followers = |entry: &Entry| (entry.reach() - width.min(entry.reach())).min(4);
-    let count = chain.iter().map(|(_, entry)| followers(entry)).min().unwrap_or(0);
+/// The bucket of windows that lie together from `first`.
+fn bucket_of_chain<'e>(
+    first: u32,
+    chain: impl Iterator<Item = (&'e Entry, usize)> + Clone,
+    store: &Store,
+    width: usize,
+) -> Bucket {
+    let behind =
+        |(entry, number): (&Entry, usize)| entry.reach().saturating_sub(number + width).min(4);
+    let count = chain.clone().map(behind).min().unwrap_or(0);
     let count = if width == 4 { u32::try_from(count).unwrap_or(0) } else { 0 };
-    let bit = |(_, entry): &(usize, Entry)| {
+    let bit = |(entry, number): (&Entry, usize)| {
         let (values, _) = store.parts(entry.text);
-        let (_, after) = halves(eight_at(values, usize::from(entry.window_offset)));
+        let (_, after) = halves(eight_at(values, usize::from(entry.window_offset) + number));
         follower_bit(after, count)
     };
-    let followers = chain.iter().map(bit).fold(0, |all, bit| all | bit);
+    let followers = chain.map(bit).fold(0, |all, bit| all | bit);
     Bucket { start: first | count << START_BITS, followers }
 }
 
-/// The offset of the literal's rarest window, crowded buckets counted as less rare.
+/// The offset of the literal's rarest windows, as many as the filter's stride, crowded buckets
+/// counted as less rare. Among its last ones, so that little is read again at the next chunk.
 fn choose(values: &[u8], filter: &Filter, shift: u32, crowds: &[u32]) -> usize {
-    let mut best = (0, i64::MIN);
-    for (offset, bytes) in values.windows(filter.width()).enumerate().take(WINDOWS_TRIED) {
+    let (width, stride) = (filter.width(), filter.stride());
+    let together = width + stride - 1;
+    let worth_of = |bytes: &[u8]| {
         let bucket = bucket_of(filter.folded(window_at(bytes, 0)), shift);
         let crowd = crowds.get(bucket).copied().unwrap_or(0);
-        let behind = (values.len() - offset - bytes.len()).min(4) as i64;
-        let worth = i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd) + BEHIND * behind;
+        i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd)
+    };
+    let offsets = (values.len() + 1).saturating_sub(together);
+    let mut best = (0, i64::MIN);
+    for offset in offsets.saturating_sub(WINDOWS_TRIED)..offsets {
+        let Some(bytes) = values.get(offset..offset + together) else { break };
+        // The commonest of them is what costs.
+        let rarity = bytes.windows(width).map(worth_of).min().unwrap_or(0);
+        let behind = (values.len() - offset - together).min(4) as i64;
+        let worth = rarity + BEHIND * behind;
         if worth > best.1 {
             best = (offset, worth);
         }
@@ -248,12 +290,12 @@ fn choose(values: &[u8], filter: &Filter, shift: u32, crowds: &[u32]) -> usize {
     best.0
 }
 
-/// The entry of a literal whose window is at `offset`, and that window.
-fn entry_of(wanted: Wanted, store: &Store, offset: usize) -> (Entry, u32) {
+/// The entry of a literal whose first window is at `offset`.
+fn entry_of(wanted: Wanted, store: &Store, offset: usize) -> Entry {
     let (values, masks) = store.parts(wanted.text);
     let check = offset.saturating_sub(2).min(values.len().saturating_sub(8));
     let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-    let entry = Entry {
+    Entry {
         value: eight_at(values, check),
         mask: eight_at(masks, check),
         text: wanted.text,
@@ -261,6 +303,5 @@ fn entry_of(wanted: Wanted, store: &Store, offset: usize) -> (Entry, u32) {
         check_offset: small(check),
         ids: wanted.ids,
         id_count: wanted.id_count,
-    };
-    (entry, window_at(values, offset))
+    }
 }

@@ -7,7 +7,7 @@
 /// How windows are tested. All kernels give the same candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// Eight windows at a time with AVX2's gathers; where the processor has none, scalar.
+    /// Eight windows at a time with AVX2; where the processor has none, scalar.
     Avx2,
     /// One window at a time, on any processor.
     Scalar,
@@ -33,6 +33,12 @@ impl Kernel {
 
 /// Windows tested in one go: positions fit a small buffer on the stack.
 pub(crate) const BLOCK: usize = 256;
+
+/// The most bytes from one tested window to the next.
+pub(crate) const STRIDE_MAX: usize = 4;
+
+/// Bytes that eight windows need at the widest stride.
+pub(crate) const EIGHT: usize = 8 * STRIDE_MAX;
 
 /// Positions whose windows passed the filter, ascending, relative to the block's start.
 pub(crate) struct Candidates {
@@ -91,16 +97,19 @@ pub(crate) struct Filter {
     /// Keeps as many low bytes as the window is wide.
     mask: u32,
     width: usize,
+    /// Bytes from one tested window to the next.
+    stride: usize,
 }
 
 impl Filter {
-    /// 64 Ki words are 256 KiB: beyond that the table leaves the second cache of small cores.
-    const LOG_WORDS_MAX: u32 = 16;
+    /// 128 Ki words are 512 KiB: beyond that the table leaves the second cache of small cores.
+    const LOG_WORDS_MAX: u32 = 17;
     /// Four words hold a group of one literal.
     const LOG_WORDS_MIN: u32 = 2;
 
-    /// An empty table for `entries` windows of `width` bytes (1 to 4), about one word each.
-    pub(crate) fn new(width: usize, entries: usize) -> Self {
+    /// An empty table for `entries` windows of `width` bytes (1 to 4), about one word each, of
+    /// which every `stride`th (1, 2 or 4) of a payload is tested.
+    pub(crate) fn new(width: usize, stride: usize, entries: usize) -> Self {
         let log = entries.max(1).next_power_of_two().trailing_zeros();
         let log = log.clamp(Self::LOG_WORDS_MIN, Self::LOG_WORDS_MAX);
         let mask = match width {
@@ -110,7 +119,12 @@ impl Filter {
             _ => u32::MAX,
         };
         let words = vec![0; 1 << log].into_boxed_slice();
-        Self { words, shift: 32 - log, mask, width: width.clamp(1, 4) }
+        let stride = stride.clamp(1, STRIDE_MAX);
+        Self { words, shift: 32 - log, mask, width: width.clamp(1, 4), stride }
+    }
+
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
     }
 
     pub(crate) fn width(&self) -> usize {
@@ -144,9 +158,10 @@ impl Filter {
         self.words.get(word).is_some_and(|word| word & bits == bits)
     }
 
-    /// Pushes the positions in `from..to`, relative to `from`, whose windows pass.
+    /// Pushes the positions in `from..to`, relative to `from`, whose windows pass; with a stride
+    /// every so many of them, from the first on.
     ///
-    /// `to` must leave room for a whole window, and `to - from` be at most [`BLOCK`].
+    /// `to` must leave room for a whole window, and `to - from` be at most [`BLOCK`] strides.
     #[inline]
     pub(crate) fn candidates(
         &self,
@@ -162,7 +177,8 @@ impl Filter {
             return;
         }
         let _ = kernel;
-        for (relative, position) in (0u16..).zip(from..to) {
+        let positions = (0u16..).zip(from..to).step_by(self.stride);
+        for (relative, position) in positions {
             if self.contains(window_at(bytes, position)) {
                 out.push(relative);
             }
@@ -202,18 +218,19 @@ mod tests {
         #[test]
         fn kernels_agree(
             width in 1usize..=4,
+            stride in prop::sample::select(vec![1usize, 2, 4]),
             windows in prop::collection::vec(any::<u32>(), 0..64),
             bytes in prop::collection::vec(any::<u8>(), 4..300),
             cut in 0usize..300,
         ) {
-            let mut filter = Filter::new(width, windows.len());
+            let mut filter = Filter::new(width, stride, windows.len());
             windows.iter().for_each(|&window| filter.insert(window));
             for start in (0..bytes.len() - 3).step_by(3) {
                 filter.insert(window_at(&bytes, start));
             }
             let last = bytes.len() - width + 1;
             let from = cut.min(last);
-            let to = last.min(from + BLOCK);
+            let to = last.min(from + BLOCK * stride);
             let mut scalar = Candidates::new();
             let mut vector = Candidates::new();
             filter.candidates(Kernel::Scalar, &bytes, (from, to), &mut scalar);
@@ -224,8 +241,8 @@ mod tests {
 
     #[test]
     fn small_groups_have_small_tables() {
-        assert_eq!(Filter::new(4, 1).bytes(), 16);
-        assert_eq!(Filter::new(4, 300).bytes(), 2048);
-        assert_eq!(Filter::new(4, 1_000_000).bytes(), 256 << 10);
+        assert_eq!(Filter::new(4, 1, 1).bytes(), 16);
+        assert_eq!(Filter::new(4, 1, 300).bytes(), 2048);
+        assert_eq!(Filter::new(4, 1, 1_000_000).bytes(), 512 << 10);
     }
 }

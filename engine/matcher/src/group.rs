@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::chains::{Chains, Entry, Wanted};
-use crate::filter::{BLOCK, Candidates, Filter, Kernel};
+use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX};
 use crate::literal::Hit;
 use crate::nibbles::Nibbles;
 use crate::store::{Store, Text};
@@ -27,6 +27,8 @@ struct Pass {
     nibbles: Option<Box<Nibbles>>,
     /// Bytes of the narrowest window.
     width: usize,
+    /// Bytes from one tested window to the next.
+    stride: usize,
     /// The most bytes from a window's start to its literal's end.
     reach: usize,
     /// The most bytes before a window in its literal.
@@ -57,15 +59,7 @@ impl Group {
     pub(crate) fn build(literals: &[(Text, u32)], store: &Store) -> Self {
         let (wanted, ids) = gathered(literals);
         let longest = wanted.iter().map(|one| usize::from(one.text.length)).max().unwrap_or(0);
-        let mut tiers: Vec<Tier> = Vec::new();
-        for width in 1..=4usize {
-            let is_wide = |one: &&Wanted| usize::from(one.text.length).min(4) == width;
-            let of_width: Vec<Wanted> = wanted.iter().filter(is_wide).copied().collect();
-            if !of_width.is_empty() {
-                tiers.push(Tier::build(width, &of_width, store));
-            }
-        }
-        let passes = passes_of(tiers, store);
+        let passes = passes_of(&wanted, store);
         Self { passes: passes.into_boxed_slice(), ids: ids.into_boxed_slice(), longest }
     }
 
@@ -133,8 +127,8 @@ fn gathered(literals: &[(Text, u32)]) -> (Vec<Wanted>, Vec<u32>) {
 }
 
 impl Tier {
-    fn build(width: usize, wanted: &[Wanted], store: &Store) -> Self {
-        let mut filter = Filter::new(width, wanted.len());
+    fn build((width, stride): (usize, usize), wanted: &[Wanted], store: &Store) -> Self {
+        let mut filter = Filter::new(width, stride, wanted.len() * stride);
         let chains = Chains::build(wanted, store, &mut filter);
         Self { filter, chains }
     }
@@ -144,20 +138,46 @@ impl Tier {
     }
 }
 
-/// Few literals, or those under four bytes where they are few, go through one pass together.
-fn passes_of(mut tiers: Vec<Tier>, store: &Store) -> Vec<Pass> {
-    let texts = |tiers: &[Tier]| tiers.iter().map(Tier::texts).sum::<usize>();
-    if texts(&tiers) <= Nibbles::TEXTS_MAX {
-        return if tiers.is_empty() { Vec::new() } else { vec![Pass::of_nibbles(tiers, store)] };
-    }
-    let long = tiers.pop_if(|tier| tier.filter.width() == 4);
+/// Literals of fewer bytes have no four windows of four bytes.
+const LONG: usize = 4 + STRIDE_MAX - 1;
+
+/// The ways through the payload that find all these.
+///
+/// Long literals are tested at every fourth byte, which costs least. The shorter ones go through
+/// sets of nibbles together where they are few; where they are many, those of five and six bytes
+/// are tested at every other byte, and the rest width by width.
+fn passes_of(wanted: &[Wanted], store: &Store) -> Vec<Pass> {
+    let of = |lengths: std::ops::Range<usize>| -> Vec<Wanted> {
+        let has = |one: &&Wanted| lengths.contains(&usize::from(one.text.length));
+        wanted.iter().filter(has).copied().collect()
+    };
+    let (tiny, small, long) = (of(1..4), of(4..LONG), of(LONG..usize::MAX));
     let mut passes = Vec::new();
-    if texts(&tiers) > Nibbles::TEXTS_MAX {
-        passes.extend(tiers.into_iter().map(|tier| Pass::new(vec![tier], None)));
-    } else if !tiers.is_empty() {
-        passes.push(Pass::of_nibbles(tiers, store));
+    if wanted.len() <= Nibbles::TEXTS_MAX {
+        passes.extend(Pass::of_nibbles(wanted, store));
+        return passes;
     }
-    passes.extend(long.map(|tier| Pass::new(vec![tier], None)));
+    if tiny.len() <= Nibbles::TINY_MAX && tiny.len() + small.len() <= Nibbles::SMALL_MAX {
+        passes.extend(Pass::of_nibbles(&[tiny, small].concat(), store));
+    } else {
+        if tiny.len() <= Nibbles::TEXTS_MAX {
+            passes.extend(Pass::of_nibbles(&tiny, store));
+        } else {
+            passes.extend((1..4).filter_map(|n| Pass::of_tier((n, 1), &of(n..n + 1), store)));
+        }
+        if small.len() <= Nibbles::SMALL_MAX {
+            passes.extend(Pass::of_nibbles(&small, store));
+        } else {
+            let four = of(4..5);
+            if four.len() <= Nibbles::SMALL_MAX {
+                passes.extend(Pass::of_nibbles(&four, store));
+            } else {
+                passes.extend(Pass::of_tier((4, 1), &four, store));
+            }
+            passes.extend(Pass::of_tier((4, 2), &of(5..LONG), store));
+        }
+    }
+    passes.extend(Pass::of_tier((4, STRIDE_MAX), &long, store));
     passes
 }
 
@@ -165,20 +185,37 @@ impl Pass {
     /// An automaton of more literals would take more than some 100 MiB.
     const AUTOMATON_LITERALS_MAX: usize = 200_000;
 
-    fn of_nibbles(tiers: Vec<Tier>, store: &Store) -> Self {
-        let depth = tiers.iter().map(|tier| tier.filter.width()).max().unwrap_or(1);
+    fn of_nibbles(wanted: &[Wanted], store: &Store) -> Option<Pass> {
+        let mut tiers = Vec::new();
+        for width in 1..=4usize {
+            let is_wide = |one: &&Wanted| usize::from(one.text.length).min(4) == width;
+            let of_width: Vec<Wanted> = wanted.iter().filter(is_wide).copied().collect();
+            if !of_width.is_empty() {
+                tiers.push(Tier::build((width, 1), &of_width, store));
+            }
+        }
+        let depth = tiers.last().map(|tier| tier.filter.width())?;
         let mut nibbles = Nibbles::new(depth);
         let mut windows: Vec<Vec<(u8, u8)>> = Vec::new();
         for tier in &tiers {
             let window = |entry: &Entry| entry.window(store, tier.filter.width());
             windows.extend(tier.chains.entries().iter().map(window));
         }
-        // Like windows share a bucket, so that the buckets' sets stay small.
-        windows.sort_unstable();
+        // Like windows share a bucket, so that the buckets' sets stay small, and short ones, which
+        // ask less, do not share one with longer ones.
+        windows.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
         for (place, window) in windows.iter().enumerate() {
             nibbles.insert(place * 8 / windows.len(), window);
         }
-        Self::new(tiers, Some(Box::new(nibbles)))
+        Some(Self::new(tiers, Some(Box::new(nibbles))))
+    }
+
+    /// The pass of one tier of this width and stride; `None` for no literals.
+    fn of_tier(shape: (usize, usize), wanted: &[Wanted], store: &Store) -> Option<Pass> {
+        if wanted.is_empty() {
+            return None;
+        }
+        Some(Self::new(vec![Tier::build(shape, wanted, store)], None))
     }
 
     fn new(tiers: Vec<Tier>, nibbles: Option<Box<Nibbles>>) -> Self {
@@ -186,8 +223,9 @@ impl Pass {
         let reach = entries().map(Entry::reach).max().unwrap_or(0);
         let lead = entries().map(|entry| usize::from(entry.window_offset)).max().unwrap_or(0);
         let width = tiers.iter().map(|tier| tier.filter.width()).min().unwrap_or(1);
+        let stride = tiers.iter().map(|tier| tier.filter.stride()).min().unwrap_or(1);
         let tiers = tiers.into_boxed_slice();
-        Self { tiers, nibbles, width, reach, lead, automaton: OnceLock::new() }
+        Self { tiers, nibbles, width, stride, reach, lead, automaton: OnceLock::new() }
     }
 
     fn texts(&self) -> usize {
@@ -219,10 +257,11 @@ impl Pass {
         let Some(last) = (scan.bytes.len() + 1).checked_sub(self.width) else { return };
         // A literal that ends after `from` has its window here or later.
         let mut at = (scan.from + 1).saturating_sub(self.reach);
+        at -= at % self.stride;
         let (mut candidates, mut kept) = (Candidates::new(), Candidates::new());
         let mut is_over = false;
         while at < last {
-            let block = (at, last.min(at + BLOCK));
+            let block = (at, last.min(at + BLOCK * self.stride));
             self.candidates(scan.kernel, scan.bytes, block, &mut candidates);
             let mut spent = 0;
             for tier in &self.tiers {
@@ -262,7 +301,7 @@ impl Pass {
         scan: &mut Scan<'_, F>,
     ) {
         let Some(tier) = self.only_tier() else { return };
-        let start = at.saturating_sub(self.lead);
+        let start = at.saturating_sub(self.lead + self.stride);
         let input = Input::new(scan.bytes).range(start..).anchored(Anchored::No);
         let mut state = OverlappingState::start();
         while automaton.try_find_overlapping(&input, &mut state).is_ok() {
@@ -272,7 +311,8 @@ impl Pass {
             };
             let (start, end) = (found.start(), found.end());
             let occurrence = scan.bytes.get(start..end).unwrap_or_default();
-            let is_new = start + usize::from(entry.window_offset) >= at && end > scan.from;
+            let window = start + usize::from(entry.window_offset);
+            let is_new = window + self.stride > at && end > scan.from;
             if is_new && scan.store.is(entry.text, occurrence) {
                 report(entry, ids, end, scan.hits);
             }

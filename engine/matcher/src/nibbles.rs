@@ -19,8 +19,14 @@ pub(crate) struct Nibbles {
 }
 
 impl Nibbles {
-    /// More texts than this fill the buckets, and the table of [`crate::filter`] is the faster.
+    /// More texts of any length than this fill the buckets, and the table of [`crate::filter`] is
+    /// the faster.
     pub(crate) const TEXTS_MAX: usize = 24;
+    /// As [`Nibbles::TEXTS_MAX`], for texts of four bytes and more: windows that ask four bytes let
+    /// less through.
+    pub(crate) const SMALL_MAX: usize = 96;
+    /// Texts of fewer bytes that may go with those.
+    pub(crate) const TINY_MAX: usize = 16;
 
     /// No literals, for windows of at most `depth` bytes.
     pub(crate) fn new(depth: usize) -> Self {
