@@ -25,6 +25,7 @@ pub mod capture_file;
 pub mod command;
 pub mod demo;
 pub mod engine;
+pub mod evasion;
 pub mod frames;
 pub mod lab;
 pub mod made_traffic;

@@ -18,6 +18,16 @@ impl Sniffer {
     /// Listens on a side's wire for frames that come from the engine; returns once it hears.
     #[must_use]
     pub fn on_wire(lab: &Lab, side: Side) -> Sniffer {
+        Sniffer::start(lab, side, "in")
+    }
+
+    /// Listens for what goes either way.
+    #[must_use]
+    pub fn on_wire_both_ways(lab: &Lab, side: Side) -> Sniffer {
+        Sniffer::start(lab, side, "inout")
+    }
+
+    fn start(lab: &Lab, side: Side, way: &str) -> Sniffer {
         let file = lab.folder().join(format!("sniffed-{side:?}.pcap"));
         let log = file.with_extension("log");
         for old in [&file, &log] {
@@ -25,7 +35,7 @@ impl Sniffer {
         }
         let path = file.to_str().expect("the lab's folder has a plain name");
         // Immediate mode: otherwise what waits in the kernel's buffer is lost at the end.
-        let options = ["--immediate-mode", "-Q", "in", "-n", "-s", "0", "-B", "65536", "-U"];
+        let options = ["--immediate-mode", "-Q", way, "-n", "-s", "0", "-B", "65536", "-U"];
         let words = [&["tcpdump", "-i", WIRE][..], &options, &["-w", path]].concat();
         let tcpdump = lab.bridge(side).start(&words, &log);
         let hears =

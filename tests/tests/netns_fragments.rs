@@ -93,8 +93,8 @@ fn a_rule_reads_datagrams_in_pieces_over_af_xdp() {
     assert_eq!(figures.sum("fragments_unread"), 0.0);
 }
 
-/// Sends three datagrams to port 9000, cut as `CASES` of the test say, by raw sockets: what is
-/// repeated, overlapped, and contained with other bytes.
+/// Sends datagrams to port 9000 by raw sockets: what is repeated, overlapped, contained with other
+/// bytes, overlapped and then sent again under the same number, and the same in disorder.
 const SENDER: &str = r#"
 import socket, struct, sys
 src, dst = sys.argv[1:3]
@@ -130,10 +130,17 @@ for id, mark, second in [(71, b"A", (0, 24)), (72, b"B", (16, 32)), (73, b"C", (
     part(id, 0, 1, datagram[:24])
     part(id, begin, 1, (datagram if mark == b"A" else other)[begin:end])
     part(id, 24, 0, datagram[24:])
+again = [(74, b"D", [(0, 24), (16, 32)]), (75, b"E", [(24, 40), (0, 24), (16, 32)])]
+for id, mark, before in again:
+    datagram, other = whole(mark), whole(b"x")
+    for begin, end in before:
+        part(id, begin, 1, other[begin:end])
+    part(id, 0, 1, datagram[:24])
+    part(id, 24, 0, datagram[24:])
 "#;
 
 /// The column `linux` of the target policies is what Linux does: repetitions and contained
-/// fragments change nothing, an overlap ends the datagram.
+/// fragments change nothing, an overlap ends the datagram, and what comes behind it is another.
 #[test]
 fn a_linux_receiver_agrees_about_fragments() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
@@ -164,6 +171,6 @@ fn a_linux_receiver_agrees_about_fragments() {
         let sent = sender.run(&words, Duration::from_secs(10));
         assert!(sent.succeeded(), "{sent}");
         let got = listening.join().expect("the listener does not panic");
-        assert_eq!(got, ["A".repeat(40), "C".repeat(40)], "{to}");
+        assert_eq!(got, ["A", "C", "D", "E"].map(|mark| mark.repeat(40)), "{to}");
     }
 }

@@ -29,6 +29,15 @@ impl Extent {
     }
 }
 
+/// Whether an arrival that begins where another one ends becomes one with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Joint {
+    /// Each stays what it was.
+    Apart,
+    /// From then on both are one arrival, as long as they are together.
+    Joined,
+}
+
 /// A stretch of an arrival.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
@@ -36,6 +45,8 @@ struct Piece {
     /// The whole arrival that it came with.
     arrival: Extent,
     next: u32,
+    /// Of arrivals each of which was appended to the one before, where the first began.
+    run: u32,
 }
 
 /// The pieces of one owner.
@@ -82,6 +93,7 @@ impl Pieces {
             held: extent,
             arrival: extent,
             next: if n + 1 < room { n + 1 } else { NONE },
+            run: 0,
         };
         let free = if room == 0 { NONE } else { 0 };
         Pieces { pieces: (0..room).map(piece).collect(), free, left: room }
@@ -155,12 +167,35 @@ impl Pieces {
         met
     }
 
-    fn link(&mut self, work: &mut Patchwork, before: u32, held: Extent, arrival: Extent) -> u32 {
+    /// Whether all that `extent` meets came in order, each arrival behind the last of its time.
+    pub(crate) fn in_one_run(&self, work: &Patchwork, extent: Extent) -> bool {
+        let mut at = self.following(work, self.before(work, extent.start));
+        let run = self.piece(at).map(|piece| piece.run);
+        while let Some(piece) = self.piece(at)
+            && piece.held.start < extent.end
+        {
+            if Some(piece.run) != run {
+                return false;
+            }
+            at = piece.next;
+        }
+        true
+    }
+
+    /// The run of an arrival that begins at `start`.
+    fn run_of(&self, work: &Patchwork, start: i64) -> u32 {
+        match self.piece(work.last) {
+            Some(last) if last.held.end == start => last.run,
+            _ => u32::try_from(start & i64::from(u32::MAX)).unwrap_or(0),
+        }
+    }
+
+    fn link(&mut self, work: &mut Patchwork, before: u32, new: Piece) -> u32 {
         let fresh = self.free;
         let next = self.following(work, before);
         let Some(piece) = self.piece_mut(fresh) else { return before };
         let free = piece.next;
-        *piece = Piece { held, arrival, next };
+        *piece = Piece { next, ..new };
         self.free = free;
         self.left -= 1;
         work.count += 1;
@@ -199,17 +234,22 @@ impl Pieces {
     }
 
     /// Puts an arrival in, for which [`Pieces::has_room`]. `wins` says of two arrivals, the new
-    /// one and one that came before, whether the new one's bytes stay; `write` is told every
-    /// stretch whose bytes are now the new one's.
+    /// one by itself and one that came before, whether the new one's bytes stay; `write` is told
+    /// every stretch whose bytes are now the new one's.
     pub(crate) fn insert(
         &mut self,
         work: &mut Patchwork,
         new: Extent,
+        joint: Joint,
         wins: impl Fn(Extent, Extent) -> bool,
         mut write: impl FnMut(Extent),
     ) {
         let mut before = self.before(work, new.start);
         let mut at = new.start;
+        let run = self.run_of(work, new.start);
+        let joins = joint == Joint::Joined;
+        let joined = self.join(work, before, new).filter(|_| joins);
+        let part = |held| Piece { held, arrival: joined.unwrap_or(new), next: NONE, run };
         loop {
             let here = self.following(work, before);
             let Some(piece) = self.piece(here).copied().filter(|p| p.held.start < new.end) else {
@@ -218,12 +258,13 @@ impl Pieces {
             if at < piece.held.start {
                 let fresh = Extent { start: at, end: piece.held.start };
                 write(fresh);
-                before = self.link(work, before, fresh, new);
+                let extends = joined.is_some() && at == new.start;
+                before = self.put(work, before, part(fresh), extends);
             }
             let met = piece.held.meet(&new);
             before = if wins(new, piece.arrival) {
                 write(met);
-                self.replace(work, before, here, met, new)
+                self.replace(work, before, here, part(met))
             } else {
                 here
             };
@@ -232,34 +273,49 @@ impl Pieces {
         if at < new.end {
             let fresh = Extent { start: at, end: new.end };
             write(fresh);
-            self.link(work, before, fresh, new);
+            let extends = joined.is_some() && at == new.start;
+            self.put(work, before, part(fresh), extends);
+        }
+    }
+
+    /// How an arrival lies together with the one that ends where it begins.
+    fn join(&self, work: &Patchwork, before: u32, new: Extent) -> Option<Extent> {
+        let piece = self.piece(before)?;
+        let behind = self.piece(self.following(work, before));
+        let fits = piece.held.end == new.start && piece.arrival.end == new.start;
+        let fresh = behind.is_none_or(|piece| piece.held.start > new.start);
+        (fits && fresh).then_some(Extent { start: piece.arrival.start, end: new.end })
+    }
+
+    /// Puts a stretch behind a piece, or adds it to that where it `extends` it.
+    fn put(&mut self, work: &mut Patchwork, before: u32, part: Piece, extends: bool) -> u32 {
+        match self.piece_mut(before).filter(|_| extends) {
+            Some(piece) => {
+                (piece.held.end, piece.arrival) = (part.held.end, part.arrival);
+                before
+            }
+            None => self.link(work, before, part),
         }
     }
 
     /// Gives `part` of a piece to another arrival; says which piece now ends with `part`, or where
     /// to go on from.
-    fn replace(
-        &mut self,
-        work: &mut Patchwork,
-        mut before: u32,
-        here: u32,
-        part: Extent,
-        arrival: Extent,
-    ) -> u32 {
+    fn replace(&mut self, work: &mut Patchwork, mut before: u32, here: u32, part: Piece) -> u32 {
         let Some(piece) = self.piece(here).copied() else { return here };
-        if piece.held.start < part.start {
-            self.link(work, before, Extent { end: part.start, ..piece.held }, piece.arrival);
+        if piece.held.start < part.held.start {
+            let left = Extent { end: part.held.start, ..piece.held };
+            self.link(work, before, Piece { held: left, ..piece });
             before = self.following(work, before);
         }
-        if part.end < piece.held.end {
-            before = self.link(work, before, part, arrival);
+        if part.held.end < piece.held.end {
+            before = self.link(work, before, part);
             if let Some(piece) = self.piece_mut(here) {
-                piece.held.start = part.end;
+                piece.held.start = part.held.end;
             }
             return before;
         }
-        if let Some(piece) = self.piece_mut(here) {
-            (piece.held, piece.arrival) = (part, arrival);
+        if let Some(held) = self.piece_mut(here) {
+            *held = Piece { next: held.next, ..part };
         }
         here
     }
@@ -292,7 +348,7 @@ impl Pieces {
             if piece.held.start < met.start {
                 if met.end < piece.held.end && self.left > 0 {
                     let left = Extent { end: met.start, ..piece.held };
-                    self.link(work, before, left, piece.arrival);
+                    self.link(work, before, Piece { held: left, ..piece });
                 } else if let Some(piece) = self.piece_mut(here) {
                     piece.held.end = met.start;
                     before = here;
@@ -339,6 +395,25 @@ mod tests {
         assert_eq!(seen, model.iter().map(|m| m.map(|m| m.0)).collect::<Vec<_>>());
     }
 
+    #[test]
+    fn what_continues_an_arrival_joins_it() {
+        let (mut pieces, mut work) = (Pieces::new(40), Patchwork::default());
+        let wider = |new: Extent, old: Extent| new.start <= old.start && new.end > old.end;
+        let mut put = |joint, start, len| {
+            let mut written = 0;
+            let new = Extent::new(start, len);
+            let write = |part: Extent| written += part.end - part.start;
+            pieces.insert(&mut work, new, joint, wider, write);
+            (written, work.len())
+        };
+        assert_eq!(put(Joint::Joined, 0, 4), (4, 1));
+        assert_eq!(put(Joint::Joined, 4, 4), (4, 1));
+        assert_eq!(put(Joint::Joined, 8, 4), (4, 1));
+        assert_eq!(put(Joint::Joined, 0, 8), (0, 1), "within the three");
+        assert_eq!(put(Joint::Apart, 12, 4), (4, 2));
+        assert_eq!(put(Joint::Joined, 0, 14), (12, 2), "around the three");
+    }
+
     proptest! {
         /// Against one owner per byte.
         #[test]
@@ -346,6 +421,7 @@ mod tests {
             arrivals in prop::collection::vec((0i64..56, 1usize..9, any::<bool>()), 1..14),
             rule in 0u8..4,
         ) {
+            let joint = Joint::Apart;
             let wins = |new: Extent, old: Extent| match rule {
                 0 => true,
                 1 => false,
@@ -365,7 +441,7 @@ mod tests {
                     let met = pieces.meets(&work, new, |_, _| {});
                     if !pieces.has_room(&work, met, 40) { continue }
                     let mut written = vec![];
-                    pieces.insert(&mut work, new, wins, |part| written.push(part));
+                    pieces.insert(&mut work, new, joint, wins, |part| written.push(part));
                     for (at, byte) in model[range][..len].iter_mut().enumerate() {
                         let at = start + i64::try_from(at).expect("small");
                         let won = byte.is_none_or(|(old, _)| wins(new, old));

@@ -4,7 +4,7 @@
 //! *Target-Based TCP Stream Reassembly* (2007); the names are those of Suricata's
 //! `host-os-policy`. This file must never know a packet.
 
-use crate::patchwork::Extent;
+use crate::patchwork::{Extent, Joint};
 use portcullis_types::{Addr, Prefix};
 use std::sync::Arc;
 
@@ -74,8 +74,8 @@ pub enum FragmentPolicy {
     Bsd,
     /// The one with the larger offset; of equals the last.
     BsdRight,
-    /// Neither: the datagram is given up (RFC 5722; Linux since 4.19). Exact repetitions are no
-    /// overlap.
+    /// Neither: the datagram is given up (RFC 5722; Linux since 4.19), and what comes behind begins
+    /// another. What lies wholly in fragments that came in order is a repetition, no overlap.
     Discard,
     /// The first.
     First,
@@ -153,6 +153,12 @@ impl TargetPolicy {
                 FragmentPolicy::Windows
             }
         }
+    }
+
+    /// Whether a held segment and the one that continues it are one from then on: Linux puts them
+    /// together (`tcp_ooo_try_coalesce`), and asks of a later one whether it lies in both.
+    pub(crate) fn joint(self) -> Joint {
+        if self == TargetPolicy::Linux { Joint::Joined } else { Joint::Apart }
     }
 
     /// Whether the bytes of a later TCP segment replace those of an earlier one that is held.

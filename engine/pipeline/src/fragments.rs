@@ -73,6 +73,10 @@ impl Lane {
             return;
         };
         held.fragment = packet.fragment;
+        if self.is_spoiled(packet) {
+            self.parts.fragments = Some(pieces);
+            return self.examine_lone(held, packet, bytes, packet.rejects, outlet);
+        }
         let arrival = self.arrival(held);
         let named = self.parts.flows.flow_of_fragment(located, arrival);
         let (segment, policy) = (arrival.segment, pieces.policy(packet.dst, self.watches()));

@@ -20,7 +20,7 @@ use portcullis_flow::{Admission, Changes, FlowId, FlowTable, Located, ProvenSour
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Judge, Mode};
-use portcullis_wire::{Checks, LinkType, Packet, PacketKind, RejectSet};
+use portcullis_wire::{Checks, LinkType, Packet, PacketKind, Reject, RejectSet};
 use std::sync::Arc;
 
 /// Findings that one burst may raise; more are counted and not judged.
@@ -250,9 +250,22 @@ impl Lane {
             self.tell(held, packet, bytes, seen, outlet);
         }
         // Where the segment only watches, what would be dropped arrives, and is read.
-        if self.parts.reading.is_some() && (held.fate == Fate::Forward || self.watches()) {
+        let arrives = held.fate == Fate::Forward || self.watches();
+        if self.parts.reading.is_some() && arrives && !self.is_spoiled(packet) {
             self.read_flow(held, packet, bytes, seen, outlet);
         }
+    }
+
+    /// Whether its receiver drops the packet for a checksum, as far as policy takes checksums at
+    /// their word: then nothing of it counts, also where it cannot be dropped here.
+    #[inline]
+    pub(crate) fn is_spoiled(&self, packet: &Packet) -> bool {
+        const CHECKSUMS: RejectSet = RejectSet::EMPTY
+            .with(Reject::Ipv4Checksum)
+            .with(Reject::TcpChecksum)
+            .with(Reject::UdpChecksum);
+        let wrong = packet.rejects.intersection(CHECKSUMS);
+        !wrong.is_empty() && !wrong.intersection(self.parts.snapshot.drop_rejects).is_empty()
     }
 
     /// Reads behind the headers: streams, protocols, payloads.

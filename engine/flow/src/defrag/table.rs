@@ -5,7 +5,7 @@ use crate::defrag::policy::{DefragConfig, DefragCounters, DefragPolicy};
 use crate::defrag::rebuild::{DATAGRAM_MAX, Layout, WholeDatagram, finish};
 use crate::flow::{Direction, FlowId};
 use crate::hash::HashKey;
-use crate::patchwork::{Extent, Patchwork, Pieces};
+use crate::patchwork::{Extent, Joint, Patchwork, Pieces};
 use crate::pool::{Chain, PAGE, Pages};
 use crate::slab::{Index, Lists};
 use crate::streams::{EVIDENCE_MAX, Placement, Versions};
@@ -281,11 +281,15 @@ impl Defrag {
         if differs && inline {
             return (Fate::Refused(DropReason::FragmentOverlap), conflict);
         }
-        let discards = arrived.overlap == FragmentPolicy::Discard && covered > 0 && !inside;
-        if !fits || discards {
-            // So does the receiver.
+        let discarding = arrived.overlap == FragmentPolicy::Discard;
+        let repeats = inside && (!discarding || self.in_one_run(slot, extent));
+        if !fits || discarding && covered > 0 && !repeats {
+            // So does the receiver. One that discards begins anew with what comes behind.
             self.counters.condemned += 1;
-            self.give_up(slot, DropReason::FragmentOverlap);
+            match discarding {
+                true => self.release(slot),
+                false => self.give_up(slot, DropReason::FragmentOverlap),
+            }
             return (Fate::Refused(DropReason::FragmentOverlap), conflict);
         }
         let repeated = if inside && !differs { Repeated::Wholly } else { Repeated::Hardly };
@@ -295,6 +299,11 @@ impl Defrag {
             return (Fate::Refused(DropReason::ReassemblyFull), conflict);
         }
         (self.complete(slot), conflict)
+    }
+
+    fn in_one_run(&self, slot: u32, extent: Extent) -> bool {
+        let datagram = self.datagrams.get(slot as usize);
+        datagram.is_some_and(|datagram| self.pieces.in_one_run(&datagram.work, extent))
     }
 
     /// How many bytes of a place are there, and whether all of them; names what that is.
@@ -391,7 +400,7 @@ impl Defrag {
         }
         let (pages, chain, overlap) = (&mut self.pages, &datagram.pages, arrived.overlap);
         let wins = |new, old| overlap.later_wins(new, old);
-        self.pieces.insert(&mut datagram.work, extent, wins, |written| {
+        self.pieces.insert(&mut datagram.work, extent, Joint::Apart, wins, |written| {
             let from = usize::try_from(written.start - extent.start).unwrap_or(0);
             let to = usize::try_from(written.end - extent.start).unwrap_or(0);
             pages.write(

@@ -3,7 +3,7 @@
 //! This file must never know flags or states: it gets what the session has accepted.
 
 use crate::flow::Direction;
-use crate::patchwork::{Extent, Pieces};
+use crate::patchwork::{Extent, Joint, Pieces};
 use crate::pool::Pages;
 use crate::streams::event::StreamEvent;
 use crate::streams::half::{Half, mark};
@@ -303,7 +303,8 @@ impl<S: StreamSink> Work<'_, S> {
         let target = self.policy.target;
         let wins = |new, old| !inline && target.later_wins(new, old);
         let (pages, chain) = (&mut *self.pages, &half.pages);
-        self.pieces.insert(&mut half.held, fresh, wins, |written| {
+        let joint = if inline { Joint::Apart } else { target.joint() };
+        self.pieces.insert(&mut half.held, fresh, joint, wins, |written| {
             pages.write(chain, written.start, part(payload, start, written));
         });
         true

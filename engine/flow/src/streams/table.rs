@@ -1,7 +1,7 @@
 //! The streams of one worker, by flow: a bounded table, and the door for segments.
 
 use crate::flow::{Direction, FlowId};
-use crate::patchwork::{Extent, Pieces};
+use crate::patchwork::{Extent, Joint, Pieces};
 use crate::pool::Pages;
 use crate::slab::Lists;
 use crate::streams::half::{Half, mark};
@@ -299,7 +299,7 @@ impl Streams {
             if !self.pieces.has_room(&half.held, 0, u32::MAX) {
                 return false;
             }
-            self.pieces.insert(&mut half.held, behind, |_, _| false, |_| {});
+            self.pieces.insert(&mut half.held, behind, Joint::Apart, |_, _| false, |_| {});
         }
         half.next = start;
         self.pages.reclaim_from(&mut half.pages, start);

@@ -36,10 +36,21 @@ proptest! {
             let payload = vec![mark; usize::try_from(len).unwrap()];
             t.send(TO_SERVER, ACK, at, 0, &payload);
             let new = (at, at + len);
+            // What Linux holds and what continues it are one.
+            let before = usize::try_from(at - 1).ok().and_then(|b| model[b]).map(|p| p.0);
+            let level = usize::try_from(at).ok().and_then(|b| model[b]);
+            let joined = before
+                .filter(|old| policy.name() == "linux" && old.1 == at && level.is_none())
+                .map_or(new, |old| (old.0, new.1));
             let range = usize::try_from(new.0).unwrap()..usize::try_from(new.1).unwrap();
             for place in &mut model[range] {
                 if place.is_none_or(|(old, _)| stays_new(policy, new, old)) {
-                    *place = Some((new, mark));
+                    *place = Some((joined, mark));
+                }
+            }
+            for (old, _) in model.iter_mut().flatten() {
+                if joined != new && *old == (joined.0, at) {
+                    *old = joined;
                 }
             }
         }
