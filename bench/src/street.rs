@@ -19,7 +19,7 @@ use portcullis_flow::{
     DefragConfig, FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size, Targets,
 };
 use portcullis_pipeline::{
-    Audience, BURST_FRAMES, Fate, Fragments, InHand, Lane, LaneCounters, LaneParts, Outlet,
+    Audience, BURST_FRAMES, Fate, Fragments, Hand, Lane, LaneCounters, LaneParts, Outlet,
     REPLAY_LANES, Replay, ReplayParts, Report, Snapshot, read_headers,
 };
 use portcullis_plugin_sdk::Guest;
@@ -311,16 +311,15 @@ impl Street {
 /// `Worker::burst` without orders, rings and letter boxes.
 fn burst_loop(source: &mut impl FrameSource, lane: &mut Lane, alone: &mut Alone) {
     let mut frames: Vec<RxFrame> = Vec::with_capacity(BURST_FRAMES);
-    let mut burst: Vec<InHand> = Vec::with_capacity(BURST_FRAMES);
+    let mut burst = Hand::with_capacity(BURST_FRAMES);
     let (mut findings, mut faults) = (Vec::new(), Vec::new());
     let mut now = Tick::ZERO;
     while source.receive(&mut frames, BURST_FRAMES) == Received::Frames {
         burst.clear();
         for (frame, index) in frames.iter().zip(0_u16..) {
             now = now.max(frame.at);
-            let mut held = InHand::new(FrameIndex(index), frame.side, now, frame.wire_len);
-            read_headers(&mut held, source.bytes(&frame.slot), LinkType::Ethernet, lane.checks());
-            burst.push(held);
+            let held = burst.take_up(FrameIndex(index), frame.side, now, frame.wire_len);
+            read_headers(held, source.bytes(&frame.slot), LinkType::Ethernet, lane.checks());
         }
         let bytes = |at: FrameIndex| {
             frames.get(usize::from(at.0)).map_or(&[][..], |f| source.bytes(&f.slot))
@@ -328,7 +327,7 @@ fn burst_loop(source: &mut impl FrameSource, lane: &mut Lane, alone: &mut Alone)
         lane.examine(&mut burst, &bytes, |_| LinkType::Ethernet, alone);
         lane.detect(now);
         lane.decide(&mut burst, now, alone);
-        for (frame, held) in frames.drain(..).zip(&burst) {
+        for (frame, held) in frames.drain(..).zip(burst.iter()) {
             match lane.settle_fate(held) {
                 // A bench's source takes whatever it is given.
                 Fate::Forward => drop(source.forward(frame.slot)),

@@ -95,6 +95,28 @@ pub struct Findings<'a> {
     pub(crate) slot: (usize, usize),
     pub(crate) event: u32,
     pub(crate) verdicts_max: u32,
+    pub(crate) sums: Sums,
+}
+
+/// Metrics that are added up within a batch; those behind are told one by one.
+const SUMS: usize = 8;
+
+/// What was added to the first metrics in this batch, to be told once at its end.
+#[derive(Default)]
+pub(crate) struct Sums {
+    values: [i64; SUMS],
+    /// Set by who adds, so that a detector without metrics does not import the call.
+    tell: Option<fn(&[i64; SUMS], &mut Host<'_>)>,
+}
+
+impl Sums {
+    fn each(values: &[i64; SUMS], host: &mut Host<'_>) {
+        for (index, value) in (0..).zip(values) {
+            if *value != 0 {
+                host.metric(index, *value);
+            }
+        }
+    }
 }
 
 impl<'a> Findings<'a> {
@@ -192,9 +214,27 @@ impl<'a> Findings<'a> {
         self.host.log(level, line.as_str());
     }
 
-    /// Adds to the manifest's metric of that index. Capability `metric`.
+    /// Adds to the manifest's metric of that index. The first eight are told to the host once for
+    /// a batch, at its end: what was added in a batch that ends in a fault is lost. Capability
+    /// `metric`.
+    #[inline]
     pub fn metric(&mut self, index: u32, value: i64) {
-        self.host.metric(index, value);
+        match self.sums.values.get_mut(index as usize) {
+            Some(sum) => {
+                *sum = sum.saturating_add(value);
+                self.sums.tell = Some(Sums::each);
+            }
+            None => {
+                self.host.metric(index, value);
+            }
+        }
+    }
+
+    /// Tells the host what was added in this batch.
+    pub(crate) fn tell_metrics(&mut self) {
+        if let Some(tell) = self.sums.tell.take() {
+            tell(&std::mem::take(&mut self.sums.values), &mut self.host);
+        }
     }
 
     /// A random number from the host's seed. Capability `random`.
@@ -202,6 +242,7 @@ impl<'a> Findings<'a> {
         self.host.random()
     }
 
+    #[inline]
     pub(crate) fn turn_to(&mut self, index: u32, slot: (usize, usize)) {
         self.event = index;
         self.slot = slot;

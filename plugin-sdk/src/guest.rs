@@ -4,6 +4,7 @@ use crate::abi::{
     ABI, BatchReader, Done, EventKind, FlowRec, Init as InitRecord, Layout, MAGIC, NONE, Output,
     Verdict, record, write_record,
 };
+use crate::findings::Sums;
 use crate::host::Host;
 use crate::{Detector, EventView, Findings, Init};
 use bytemuck::Zeroable;
@@ -59,6 +60,7 @@ impl Outbox {
     ///
     /// Justification: to the compiler nobody reads these words before the batch returns, so it may
     /// merge or move plain stores; the host reads them after a trap.
+    #[inline]
     #[allow(unsafe_code, reason = "volatile stores that the host reads after a trap")]
     fn publish(&mut self, which: Count, value: u32) {
         compiler_fence(Ordering::Release);
@@ -197,7 +199,8 @@ impl<D: Detector> Guest<D> {
         let header = *reader.header();
         outbox.restart(header.first);
         let verdicts_max = header.verdicts_max;
-        let mut out = Findings { outbox, host, slots, slot: (0, 0), event: 0, verdicts_max };
+        let sums = Sums::default();
+        let mut out = Findings { outbox, host, slots, slot: (0, 0), event: 0, verdicts_max, sums };
         let nothing = FlowRec { slot: NONE, ..FlowRec::zeroed() };
         for index in header.first..header.last {
             out.outbox.publish(Count::Progress, index);
@@ -236,6 +239,7 @@ impl<D: Detector> Guest<D> {
             }
         }
         out.outbox.publish(Count::Progress, header.last);
+        out.tell_metrics();
     }
 }
 

@@ -1,10 +1,11 @@
 //! One replay of fixed packets with the shipped detectors in the sandbox: what `bench/instructions`
 //! runs under callgrind. Prints how many frames passed; the count of instructions is callgrind's.
 //!
-//! Options: `--plugins target/dist/plugins`, `--packets 200000`, `--flows 20000`.
+//! Options: `--plugins target/dist/plugins`, `--packets 200000`, `--flows 20000`, and `--native yes`
+//! for the detectors compiled in: the difference is what the sandbox costs.
 
 use anyhow::{Result, ensure};
-use portcullis_bench::{Flows, Options, Street, udp_frames};
+use portcullis_bench::{Detectors, Flows, Options, Street, udp_frames};
 use portcullis_capture::backend::generated::GeneratedSource;
 use std::path::PathBuf;
 
@@ -13,8 +14,13 @@ fn main() -> Result<()> {
     let plugins: PathBuf = options.take("plugins", "target/dist/plugins".into())?;
     let packets: u32 = options.take("packets", 200_000)?;
     let flows: u32 = options.take("flows", 20_000)?;
+    let native: String = options.take("native", "no".into())?;
     options.end()?;
-    let street = Street::shipped(&plugins)?.with_room(1 << 13);
+    let detectors = match native.as_str() {
+        "yes" => Detectors::Native,
+        _ => Detectors::Sandboxed(plugins),
+    };
+    let street = Street::load(&detectors)?.with_room(1 << 13);
     let shape = Flows { flows, packets, frame_len: 60 };
     let carried = street.carry(&mut GeneratedSource::new(udp_frames(shape)))?;
     ensure!(carried.forwarded == u64::from(packets), "only {} passed", carried.forwarded);

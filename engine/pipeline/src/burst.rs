@@ -3,6 +3,7 @@
 use portcullis_flow::{Direction, FlowId};
 use portcullis_types::{DropReason, FrameIndex, PortSide, SegmentId, Tick, Whence};
 use portcullis_wire::{Fragment, Packet};
+use std::ops::{Deref, DerefMut};
 
 /// Frames that one worker takes in one burst. 64 keeps the packets in the first-level cache and the
 /// wait for a verdict short; the kernel sends at most 32 at a time in copy mode anyway.
@@ -61,6 +62,13 @@ impl InHand {
         }
     }
 
+    /// Another frame in its place. Its headers are to be read next.
+    #[inline]
+    fn renew(&mut self, index: FrameIndex, side: PortSide, at: Tick, wire_len: u32) {
+        (self.index, self.side, self.at, self.wire_len) = (index, side, at, wire_len);
+        (self.number, self.fragment, self.flow, self.fate) = (0, None, None, Fate::Forward);
+    }
+
     /// The flow's reference in findings.
     #[inline]
     pub fn flow_ref(&self) -> Option<(u32, u32)> {
@@ -71,5 +79,94 @@ impl InHand {
     pub fn whence(&self, segment: SegmentId) -> Option<Whence> {
         let packet = self.packet.as_ref().filter(|p| p.ip_version != 0)?;
         Some(Whence { segment, vlan: packet.vlan, source: packet.src, tunnel: 0 })
+    }
+}
+
+/// The frames in hand, in places that are used again: headers are read where they stay, since
+/// copying a packet costs about as much as reading it.
+#[derive(Debug)]
+pub struct Hand {
+    places: Vec<InHand>,
+    len: usize,
+    /// Stands in where there is no place, which does not happen: a place is made first.
+    beside: InHand,
+}
+
+impl Hand {
+    /// With room for so many frames; it grows where there are more.
+    pub fn with_capacity(frames: usize) -> Self {
+        let beside = InHand::new(FrameIndex(0), PortSide::A, Tick::ZERO, 0);
+        Hand { places: vec![beside; frames], len: 0, beside }
+    }
+
+    /// Takes up a frame just received. Whoever does reads its headers next
+    /// ([`crate::read_headers`]): the place has those of the frame before.
+    #[inline]
+    pub fn take_up(
+        &mut self,
+        index: FrameIndex,
+        side: PortSide,
+        at: Tick,
+        wire_len: u32,
+    ) -> &mut InHand {
+        if self.len == self.places.len() {
+            self.places.push(self.beside);
+        }
+        let held = self.places.get_mut(self.len).unwrap_or(&mut self.beside);
+        self.len += 1;
+        held.renew(index, side, at, wire_len);
+        held
+    }
+
+    /// Gives up the frame taken up last: it is another worker's.
+    #[inline]
+    pub fn give_up(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
+    /// Gives up all.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+impl Deref for Hand {
+    type Target = [InHand];
+
+    #[inline]
+    fn deref(&self) -> &[InHand] {
+        self.places.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Hand {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [InHand] {
+        self.places.get_mut(..self.len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_used_again_without_what_was_in_them() {
+        let mut hand = Hand::with_capacity(1);
+        let mut take = |hand: &mut Hand, n| {
+            let held = hand.take_up(FrameIndex(n), PortSide::B, Tick(7), 60);
+            held.fate = Fate::Drop(DropReason::Blocked);
+            held.number = 9;
+        };
+        take(&mut hand, 0);
+        take(&mut hand, 1);
+        assert_eq!(hand.iter().map(|h| h.index.0).collect::<Vec<_>>(), [0, 1]);
+        hand.give_up();
+        let again = *hand.take_up(FrameIndex(5), PortSide::A, Tick(8), 61);
+        assert_eq!((hand.len(), again.fate, again.number), (2, Fate::Forward, 0));
+        assert_eq!((again.index, again.side, again.at), (FrameIndex(5), PortSide::A, Tick(8)));
+        hand.clear();
+        assert!(hand.is_empty());
     }
 }

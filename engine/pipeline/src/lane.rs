@@ -174,11 +174,59 @@ impl Lane {
         bytes: &[u8],
         outlet: &mut impl Outlet,
     ) {
-        let Some(packet) = held.packet else { return };
+        let Some(packet) = &held.packet else { return };
         if packet.fragment.is_some() {
+            let packet = *packet;
             return self.follow_fragment(held, located, &packet, bytes, outlet);
         }
-        self.follow_packet(held, located, &packet, bytes, outlet);
+        let admission = self.admit(held, located, packet);
+        if let Admission::Flow { id, direction, changes, rejects } = admission
+            && changes.is_empty()
+            && self.parts.reading.is_none()
+            && (rejects.union(packet.rejects)).is_empty()
+        {
+            // Most packets: nothing has changed. A copy of the headers would cost as much.
+            let protocol = packet.protocol;
+            held.flow = Some((id, direction));
+            match self.pass_known(id, protocol) {
+                Some(fate) => held.fate = fate,
+                None => self.follow_slowly(held, admission, bytes, outlet),
+            }
+            return;
+        }
+        self.follow_slowly(held, admission, bytes, outlet);
+    }
+
+    /// A packet of a known flow that changes nothing, where nobody reads behind the headers: its
+    /// fate, or `None` where somebody wants to see it.
+    #[inline]
+    fn pass_known(&self, id: FlowId, protocol: u8) -> Option<Fate> {
+        let LaneParts { flows, counters, detectors, .. } = &self.parts;
+        let flow = flows.flow(id)?;
+        if flow.terminated() || flow.do_not_scan() {
+            counters.decided.add(1);
+            let reason = Fate::Drop(DropReason::FlowTerminated);
+            return Some(if flow.terminated() { reason } else { Fate::Forward });
+        }
+        let interests = detectors.interests();
+        if interests.wanting(EventKind::Packet, protocol, flow.server_port()) != 0 {
+            return None;
+        }
+        counters.known.add(1);
+        Some(Fate::Forward)
+    }
+
+    /// Everything that is not a plain packet of a known flow.
+    fn follow_slowly(
+        &mut self,
+        held: &mut InHand,
+        admission: Admission,
+        bytes: &[u8],
+        outlet: &mut impl Outlet,
+    ) {
+        if let Some(packet) = held.packet {
+            self.follow_admission(held, admission, &packet, bytes, outlet);
+        }
     }
 
     /// A whole packet to its flow.
@@ -191,14 +239,33 @@ impl Lane {
         bytes: &[u8],
         outlet: &mut impl Outlet,
     ) {
+        let admission = self.admit(held, located, packet);
+        self.follow_admission(held, admission, packet, bytes, outlet);
+    }
+
+    /// The packet's flow is found, begun or refused.
+    #[inline]
+    fn admit(&mut self, held: &InHand, located: &Located, packet: &Packet) -> Admission {
         let arrival = self.arrival(held);
-        let (segment, side, now) = (arrival.segment, held.side, held.at);
+        let (segment, side) = (arrival.segment, held.side);
         let snapshot = &self.parts.snapshot;
         let inside = |client: Addr, server: Addr| {
             let client_side = if client == packet.src { side } else { side.other() };
             snapshot.ends_inside(segment, client_side, (client, server))
         };
-        match self.parts.flows.admit_located(located, packet, arrival, inside) {
+        self.parts.flows.admit_located(located, packet, arrival, inside)
+    }
+
+    fn follow_admission(
+        &mut self,
+        held: &mut InHand,
+        admission: Admission,
+        packet: &Packet,
+        bytes: &[u8],
+        outlet: &mut impl Outlet,
+    ) {
+        let now = held.at;
+        match admission {
             Admission::Flow { id, direction, changes, rejects } => {
                 held.flow = Some((id, direction));
                 // Flows that made room are told before the new one takes their place.

@@ -30,7 +30,7 @@ mod snapshot;
 mod telling;
 pub mod worker;
 
-pub use burst::{BURST_FRAMES, Fate, InHand, WINDOW_FRAMES};
+pub use burst::{BURST_FRAMES, Fate, Hand, InHand, WINDOW_FRAMES};
 pub use counters::{Cell, LaneCounters};
 pub use decide::Ending;
 pub use fragments::Fragments;

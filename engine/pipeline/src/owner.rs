@@ -6,13 +6,16 @@
 use crate::burst::InHand;
 use portcullis_flow::HashKey;
 use portcullis_types::SegmentId;
-use portcullis_wire::{Checks, LinkType, Packet, PacketKind, parse};
+use portcullis_wire::{Checks, LinkType, Packet, PacketKind, parse_into};
 
 /// Reads a frame's headers into `held.packet`. Where they cannot be used it stays `None`, and the
 /// lane that gets the frame finds out why.
 #[inline]
 pub fn read_headers(held: &mut InHand, bytes: &[u8], link: LinkType, checks: Checks) {
-    held.packet = parse(bytes, link, checks).ok();
+    let packet = held.packet.insert(Packet::EMPTY);
+    if parse_into(packet, bytes, link, checks).is_err() {
+        held.packet = None;
+    }
 }
 
 /// Which of `lanes` owns the frame; the first one owns what has no addresses.

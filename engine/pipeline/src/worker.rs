@@ -4,7 +4,7 @@
 //! the one that carries the attack is not forwarded. This file must never know what an attack is,
 //! a file, or a lock.
 
-use crate::burst::{Fate, InHand};
+use crate::burst::{Fate, Hand};
 use crate::handover::Peers;
 use crate::lane::{ENDINGS_PER_BURST, Lane};
 use crate::live::LiveOutlet;
@@ -37,7 +37,7 @@ pub struct Worker<S: HandOver, C: Clock> {
     pub(crate) snapshot: Cache<Arc<arc_swap::ArcSwap<crate::Snapshot>>, Arc<crate::Snapshot>>,
     frames: Vec<RxFrame>,
     polled: Vec<RxFrame>,
-    held: Vec<InHand>,
+    held: Hand,
     crafted: RstPair,
     figures_due: Tick,
     burst_max: usize,
@@ -90,7 +90,7 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
             snapshot,
             frames: Vec::with_capacity(2 * burst_max),
             polled: Vec::with_capacity(2 * burst_max),
-            held: Vec::with_capacity(2 * burst_max),
+            held: Hand::with_capacity(2 * burst_max),
             crafted: RstPair::default(),
             figures_due: Tick::ZERO,
             burst_max,
@@ -202,15 +202,15 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
         std::mem::swap(&mut polled, &mut self.frames);
         for (at, frame) in polled.drain(..).enumerate() {
             let index = FrameIndex(u16::try_from(self.frames.len()).unwrap_or(u16::MAX));
-            let mut held = InHand::new(index, frame.side, now, frame.wire_len);
+            let held = self.held.take_up(index, frame.side, now, frame.wire_len);
             let bytes = self.source.bytes(&frame.slot);
-            read_headers(&mut held, bytes, LinkType::Ethernet, self.lane.checks());
+            read_headers(held, bytes, LinkType::Ethernet, self.lane.checks());
             match self.peers.other_owner(self.segment, held.packet.as_ref()) {
-                Some(owner) if at >= adopted => self.hand_over(owner, frame),
-                _ => {
-                    self.held.push(held);
-                    self.frames.push(frame);
+                Some(owner) if at >= adopted => {
+                    self.held.give_up();
+                    self.hand_over(owner, frame);
                 }
+                _ => self.frames.push(frame),
             }
         }
         self.polled = polled;
@@ -273,7 +273,7 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
 
     /// Every frame goes on or ends, by its fate, and is counted.
     fn dispose(&mut self) {
-        for (frame, held) in self.frames.drain(..).zip(&self.held) {
+        for (frame, held) in self.frames.drain(..).zip(self.held.iter()) {
             match self.lane.settle_fate(held) {
                 Fate::Drop(_) => self.source.discard(frame.slot),
                 Fate::Forward => {

@@ -93,6 +93,22 @@ pub fn parse(frame: &[u8], link: LinkType, checks: Checks) -> Result<Packet, Mal
     outcome
 }
 
+/// [`parse`] into a packet that stays where it is: whoever keeps packets saves a copy.
+///
+/// # Errors
+/// As [`parse`]; the packet is then to be forgotten.
+#[inline]
+pub fn parse_into(
+    packet: &mut Packet,
+    frame: &[u8],
+    link: LinkType,
+    checks: Checks,
+) -> Result<(), Reject> {
+    let frame = frame.get(..usize::from(u16::MAX)).unwrap_or(frame);
+    *packet = Packet::EMPTY;
+    link::read(packet, frame, link, checks)
+}
+
 #[cold]
 fn malformed(packet: &Packet, reject: Reject) -> Malformed {
     let (src, dst) = match packet.kind {

@@ -17,13 +17,13 @@ mod sources;
 mod technique;
 
 use portcullis_plugin_sdk::{
-    Action, Addr, Confidence, Detector, EventKind, EventView, Findings, Init, Keyed, Party, tcp,
+    Action, Addr, Confidence, Detector, Direction, EventKind, EventView, Findings, Init, Keyed,
+    Party, tcp,
 };
 use settings::Settings;
 use shape::{Scan, Senders, Shape};
 use source::{Aim, Key, Millis, Outcome, Report, Source, age};
 use sources::Sources;
-use std::hash::BuildHasher;
 use technique::Technique;
 
 /// Indices of the manifest's `metrics`.
@@ -89,23 +89,25 @@ impl Detector for PortScan {
 impl PortScan {
     fn on_start(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
         // The server spoke first: a conversation whose beginning was not seen.
-        if event.source() != event.client() {
+        if event.direction() == Direction::ToClient && event.server() != event.client() {
             return;
         }
+        let mac = event.flow().client_mac;
+        let link = link(self.hasher, mac);
         if event.flow().ip_version == 4 {
-            self.links.note(event.flow().client_mac, event.client());
+            self.links.note(link, mac, event.client());
         }
         if let Some(aim) = self.aim(event) {
-            self.probe(aim, event, out);
+            self.probe(aim, short(link), event, out);
         }
     }
 
-    fn probe(&mut self, aim: Aim, event: &EventView<'_>, out: &mut Findings<'_>) {
+    fn probe(&mut self, aim: Aim, sender: u16, event: &EventView<'_>, out: &mut Findings<'_>) {
         let now = millis(event);
         let Some((source, evicted)) = self.sources.follow(&key(event), now) else { return };
         let [.., slow] = self.settings.windows;
         let grace = self.settings.grace(aim.technique.family());
-        if source.probe(aim, sender(self.hasher, event), now, grace) {
+        if source.probe(aim, sender, now, grace) {
             out.metric(Metric::ProbesUncounted as u32, 1);
         }
         if evicted {
@@ -125,8 +127,9 @@ impl PortScan {
         let unreachable = packet.icmp_type != 0 && matches!(record.protocol, 6 | 17)
             || is_unreachable(record.protocol, packet.icmp_type);
         let reset = record.protocol == 6 && event.tcp_flags() & tcp::RST != 0;
-        for technique in techniques(record.protocol) {
-            let aim = Aim { technique: *technique, ..aim_at(event, self.hasher) };
+        let place = aim_at(event, self.hasher);
+        for &technique in techniques(record.protocol) {
+            let aim = Aim { technique, ..place };
             let Some(probe) = source.find(aim) else { continue };
             let aim = probe.aim;
             if reset || unreachable {
@@ -146,8 +149,9 @@ impl PortScan {
     fn on_established(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
         let now = millis(event);
         let Some(source) = self.sources.find(&key(event)) else { return };
+        let place = aim_at(event, self.hasher);
         for technique in [Technique::Syn, Technique::Ack, Technique::Maimon] {
-            let aim = Aim { technique, ..aim_at(event, self.hasher) };
+            let aim = Aim { technique, ..place };
             if source.find(aim).is_some() {
                 source.succeed(aim, now);
             }
@@ -173,17 +177,17 @@ impl PortScan {
     }
 
     fn on_arp(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
-        let (operation, sender, target) = (event.event().operation, event.client(), event.server());
-        if sender.is_unspecified() || target.is_unspecified() || sender == target {
+        let (operation, asking, target) = (event.event().operation, event.client(), event.server());
+        if asking.is_unspecified() || target.is_unspecified() || asking == target {
             return; // An announcement, or a host that looks for a free address.
         }
         let aim =
             |target| Aim { target: hash(self.hasher, target), port: 0, technique: Technique::Arp };
         if operation == ARP_REQUEST {
-            self.probe(aim(target), event, out);
+            self.probe(aim(target), sender(self.hasher, event), event, out);
         } else if operation == ARP_REPLY {
-            let asked = aim(sender);
-            let key = Key { addr: target, ..key(event) };
+            let asked = aim(asking);
+            let key = Key::new(target, event.flow());
             if let Some(source) = self.sources.find(&key) {
                 source.succeed(asked, millis(event));
             }
@@ -385,12 +389,13 @@ fn is_unreachable(protocol: u8, icmp_type: u8) -> bool {
     protocol == 1 && icmp_type == 3 || protocol == 58 && icmp_type == 1
 }
 
+#[inline]
 fn key(event: &EventView<'_>) -> Key {
-    let record = event.flow();
-    Key { addr: event.client(), segment: record.segment, vids: record.vids, tunnel: record.tunnel }
+    Key::new(event.client(), event.flow())
 }
 
 /// The flow's other end; the technique is the caller's.
+#[inline]
 fn aim_at(event: &EventView<'_>, hasher: Keyed) -> Aim {
     Aim {
         target: hash(hasher, event.server()),
@@ -399,17 +404,37 @@ fn aim_at(event: &EventView<'_>, hasher: Keyed) -> Aim {
     }
 }
 
+#[inline]
 #[allow(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
 fn hash(hasher: Keyed, addr: Addr) -> u32 {
-    hasher.hash_one(addr) as u32
+    hasher.words(addr.words()) as u32
 }
 
 /// Who sent the flow's first packet on the link.
-#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
+#[inline]
 fn sender(hasher: Keyed, event: &EventView<'_>) -> u16 {
-    hasher.hash_one(event.flow().client_mac) as u16
+    short(link(hasher, event.flow().client_mac))
 }
 
+/// Keyed hash of a link-layer address.
+#[inline]
+fn link(hasher: Keyed, mac: [u8; 6]) -> u64 {
+    hasher.words([mac_word(mac)])
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "a part of a hash is a hash")]
+fn short(hash: u64) -> u16 {
+    hash as u16
+}
+
+/// A link-layer address as a word.
+#[inline]
+fn mac_word([a, b, c, d, e, f]: [u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+#[inline]
 #[allow(clippy::cast_possible_truncation, reason = "a clock on a circle of 2^32 ms")]
 fn millis(event: &EventView<'_>) -> Millis {
     (event.at() / 1_000_000) as u32
@@ -424,7 +449,7 @@ struct Links {
 
 #[derive(Clone, Copy, Default)]
 struct Link {
-    mac: [u8; 6],
+    mac: u64,
     addr: Addr,
     many: bool,
 }
@@ -437,13 +462,16 @@ impl Links {
         Links { rows: vec![Link::default(); LINKS], hasher }
     }
 
-    fn row(&mut self, mac: [u8; 6]) -> Option<&mut Link> {
-        let at = usize::try_from(self.hasher.hash_one(mac) % LINKS as u64).unwrap_or(0);
-        self.rows.get_mut(at)
+    #[inline]
+    fn row(&mut self, link: u64) -> Option<&mut Link> {
+        self.rows.get_mut(usize::try_from(link % LINKS as u64).unwrap_or(0))
     }
 
-    fn note(&mut self, mac: [u8; 6], addr: Addr) {
-        let Some(row) = self.row(mac) else { return };
+    /// `link` is the keyed hash of `mac`.
+    #[inline]
+    fn note(&mut self, link: u64, mac: [u8; 6], addr: Addr) {
+        let mac = mac_word(mac);
+        let Some(row) = self.row(link) else { return };
         if row.mac != mac {
             *row = Link { mac, addr, many: false };
         } else if row.addr != addr {
@@ -452,7 +480,9 @@ impl Links {
     }
 
     fn is_router(&mut self, mac: [u8; 6]) -> bool {
-        self.row(mac).is_some_and(|row| row.mac == mac && row.many)
+        let link = link(self.hasher, mac);
+        let mac = mac_word(mac);
+        self.row(link).is_some_and(|row| row.mac == mac && row.many)
     }
 }
 

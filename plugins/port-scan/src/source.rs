@@ -5,6 +5,7 @@
 
 use crate::technique::Technique;
 use portcullis_plugin_sdk::Addr;
+use portcullis_plugin_sdk::abi::FlowRec;
 
 /// Probes remembered; more than any threshold, so that a scan is seen whole.
 pub(crate) const PROBES: usize = 96;
@@ -22,13 +23,35 @@ pub(crate) fn age(now: Millis, then: Millis) -> u32 {
     if age > u32::MAX / 2 { 0 } else { age }
 }
 
-/// Where a source was seen, and its address: another VLAN is another source.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+/// Where a source was seen, and its address: another VLAN is another source. In whole words, which
+/// are compared and hashed one by one; what differs most comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Key {
-    pub(crate) addr: Addr,
-    pub(crate) segment: u16,
-    pub(crate) vids: [u16; 3],
-    pub(crate) tunnel: u32,
+    /// The halves of the address.
+    last: u64,
+    first: u64,
+    /// Segment and VIDs, 16 bits each.
+    place: u64,
+    tunnel: u64,
+}
+
+impl Key {
+    const NOBODY: Key = Key { last: 0, first: 0, place: 0, tunnel: 0 };
+
+    /// An address where a flow's record was made.
+    #[inline]
+    pub(crate) fn new(addr: Addr, record: &FlowRec) -> Key {
+        let [first, last] = addr.words();
+        let [a, b, c] = record.vids.map(u64::from);
+        let place = u64::from(record.segment) | a << 16 | b << 32 | c << 48;
+        Key { last, first, place, tunnel: u64::from(record.tunnel) }
+    }
+
+    /// What is hashed. VIDs leave room at the upper ends of their 16 bits.
+    #[inline]
+    pub(crate) fn words(&self) -> [u64; 3] {
+        [self.last, self.first, self.place ^ self.tunnel.rotate_left(28)]
+    }
 }
 
 /// What became of a probe.
@@ -125,7 +148,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) const EMPTY: Source = Source {
-        key: Key { addr: Addr([0; 16]), segment: 0, vids: [0; 3], tunnel: 0 },
+        key: Key::NOBODY,
         last: 0,
         failures: 0,
         proven_at: None,
@@ -139,9 +162,23 @@ impl Source {
 
     /// Starts over for another source.
     pub(crate) fn restart(&mut self, key: Key, now: Millis) {
-        let Source { failures, reports, len, succeeded, .. } = self;
-        (*failures, *reports, *len, *succeeded) = (0, [NO_REPORT; REPORTS], 0, 0);
+        if self.reports.iter().any(|r| r.sid != 0) {
+            self.reports = [NO_REPORT; REPORTS];
+        }
+        let Source { failures, len, succeeded, .. } = self;
+        (*failures, *len, *succeeded) = (0, 0, 0);
         (self.key, self.last, self.proven_at, self.attempts) = (key, now, None, 0);
+    }
+
+    /// What would be lost without it: probes, and of sources with as many, the latest. 0 for one
+    /// that no window reaches.
+    #[inline]
+    pub(crate) fn worth(&self, now: Millis, window: u32) -> u64 {
+        let age = age(now, self.last);
+        if self.key == Key::NOBODY || age > window {
+            return 0;
+        }
+        (1 + self.len as u64) << 32 | u64::from(u32::MAX - age)
     }
 
     pub(crate) fn probes(&self) -> &[Probe] {

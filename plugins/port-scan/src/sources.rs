@@ -1,9 +1,8 @@
 //! The sources followed: a fixed number, eight to a set. A newcomer takes the place of the one of
 //! its set that has probed least, so that a flood of forged sources does not hide a scanner.
 
-use crate::source::{Key, Millis, Source, age};
+use crate::source::{Key, Millis, Source};
 use portcullis_plugin_sdk::Keyed;
-use std::hash::BuildHasher;
 
 const WAYS: usize = 8;
 
@@ -22,8 +21,11 @@ impl Sources {
         Sources { ways: vec![Source::EMPTY; sets * WAYS], sets: sets as u64, hasher, window }
     }
 
+    #[inline]
     fn set(&mut self, key: &Key) -> &mut [Source] {
-        let set = usize::try_from(self.hasher.hash_one(key) % self.sets).unwrap_or(0);
+        // The upper half, scaled: no division.
+        let half = self.hasher.words(key.words()) >> 32;
+        let set = usize::try_from((half * self.sets) >> 32).unwrap_or(0);
         self.ways.get_mut(set * WAYS..(set + 1) * WAYS).unwrap_or(&mut [])
     }
 
@@ -36,22 +38,24 @@ impl Sources {
     pub(crate) fn follow(&mut self, key: &Key, now: Millis) -> Option<(&mut Source, bool)> {
         let window = self.window;
         let set = self.set(key);
-        if let Some(at) = set.iter().position(|s| s.key == *key) {
-            let source = set.get_mut(at)?;
+        // In one pass: whoever it is, and whoever is worth least.
+        let (mut known, mut least, mut at) = (false, u64::MAX, 0);
+        for (way, source) in set.iter().enumerate() {
+            if source.key == *key {
+                (known, at) = (true, way);
+                break;
+            }
+            let worth = source.worth(now, window);
+            if worth < least {
+                (least, at) = (worth, way);
+            }
+        }
+        let source = set.get_mut(at)?;
+        if known {
             source.last = now;
             return Some((source, false));
         }
-        let worth = |s: &Source| {
-            let age = age(now, s.last);
-            if s.key == Key::default() || age > window {
-                (0, 0)
-            } else {
-                (1 + s.probes().len(), u32::MAX - age)
-            }
-        };
-        let source = set.iter_mut().min_by_key(|s| worth(s))?;
-        let evicts = worth(source).0 > 0;
         source.restart(*key, now);
-        Some((source, evicts))
+        Some((source, least > 0))
     }
 }
