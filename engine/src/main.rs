@@ -8,6 +8,7 @@ mod rules;
 mod run;
 mod street;
 mod threads;
+mod way_back;
 
 use clap::Parser;
 use cli::{Cli, Verb};

@@ -22,6 +22,24 @@ pub(crate) enum Sources {
     Packet(Vec<AfPacketSource>),
 }
 
+/// A kind of source, as one of [`Sources`].
+pub(crate) trait Kind: Sized {
+    /// The sources, where they are of this kind.
+    fn of(sources: Sources) -> Option<Vec<Self>>;
+}
+
+impl Kind for XdpSource {
+    fn of(sources: Sources) -> Option<Vec<Self>> {
+        if let Sources::Xdp(sources) = sources { Some(sources) } else { None }
+    }
+}
+
+impl Kind for AfPacketSource {
+    fn of(sources: Sources) -> Option<Vec<Self>> {
+        if let Sources::Packet(sources) = sources { Some(sources) } else { None }
+    }
+}
+
 /// One segment, opened.
 pub(crate) struct OpenSegment {
     pub(crate) sources: Sources,
@@ -61,6 +79,16 @@ pub(crate) fn open(config: &Config) -> Result<(Option<KernelProgram>, Vec<OpenSe
         }
     }
     Ok((kernel, opened))
+}
+
+/// Opens a segment again whose port was gone.
+pub(crate) fn open_again(
+    config: &Config,
+    segment: &Segment,
+    kernel: Option<&mut KernelProgram>,
+) -> Result<OpenSegment> {
+    mind_offloads(segment)?;
+    open_segment(config, segment, kernel)
 }
 
 fn load_kernel(config: &Config) -> Result<Option<KernelProgram>> {

@@ -1,18 +1,20 @@
 //! `run`: the engine, live. Start-up in the order of dependence, then signals until the end.
 
 use crate::cli::{Cli, RunArgs};
-use crate::ports::{self, OpenSegment, Sources};
+use crate::ports::{self, Kind, OpenSegment, Sources};
 use crate::street;
 use crate::threads::{self, BootClock, StreetThread};
+use crate::way_back::{SharedKernel, Way, WayBack};
 use anyhow::{Context as _, Result, anyhow, bail};
 use arc_swap::ArcSwap;
 use crossbeam::channel::bounded;
 use portcullis_capture::HandOver;
 use portcullis_capture::bare::bare_forward_loop;
 use portcullis_capture::kernel::KernelProgram;
+use portcullis_capture::returning::Returning;
 use portcullis_control::api::model::{SwapPlugin, SwapRules};
 use portcullis_control::api::{ControlServer, Operations, Peer, ServerSettings};
-use portcullis_control::config::{Config, Loaded};
+use portcullis_control::config::{Config, Loaded, Segment};
 use portcullis_control::eve::EveWriter;
 use portcullis_control::gate::{
     Gate, GateHandle, GateParts, KernelTable, LiveTimeline, Recovered, SegmentAbout, StreetAbout,
@@ -33,8 +35,8 @@ use portcullis_pipeline::{
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 
@@ -76,7 +78,9 @@ struct Engine {
     server: ControlServer,
     threads: Vec<StreetThread>,
     /// The program's maps and links, pinned; our handles of them.
-    kernel: Option<Arc<KernelProgram>>,
+    kernel: SharedKernel,
+    /// Waits for ports that are gone.
+    way_back: WayBack,
     asked_to_end: Arc<tokio::sync::Notify>,
 }
 
@@ -118,9 +122,14 @@ impl Engine {
         let memory = memory(&common, &segments, shards, &plugins);
         promise(&config, &memory)?;
         let about = about(&config, &segments, &memory);
-        let (street, boxes) = Street::build(&common, &plugins, segments, shards)?;
+        let (mut street, boxes) = Street::build(&common, &plugins, segments, shards)?;
         let workers_boxes = boxes.clone();
-        let kernel = kernel.map(Arc::new);
+        let kernels = kernel_tables(kernel.as_ref())?;
+        let kernel = kernel.map(|kernel| Arc::new(Mutex::new(kernel)));
+        let (ways, words) = (std::mem::take(&mut street.ways), common.lines.words.clone());
+        let reopened = Arc::new(AtomicU64::new(0));
+        let way_back =
+            WayBack::watch(config.clone(), kernel.clone(), ways, words, Arc::clone(&reopened))?;
         let asked_to_end = Arc::new(tokio::sync::Notify::new());
         let end = Arc::clone(&asked_to_end);
         let gate = Gate::start(GateParts {
@@ -131,8 +140,8 @@ impl Engine {
             boxes,
             snapshot: policy,
             plugins,
-            kernels: kernel_tables(kernel.as_deref())?,
-            complete: complete(kernel.clone(), &common.breaker, &writer),
+            kernels,
+            complete: complete(kernel.clone(), reopened, &common.breaker, &writer),
             herald: Box::new(writer),
             about,
             shutdown: Box::new(move || end.notify_one()),
@@ -142,7 +151,7 @@ impl Engine {
         let server = ControlServer::start(&ServerSettings::of(&config), operations)
             .with_context(|| format!("control socket {}", config.socket_path().display()))?;
         let threads = street.start(&config)?;
-        Ok(Engine { gate, server, threads, kernel, asked_to_end })
+        Ok(Engine { gate, server, threads, kernel, way_back, asked_to_end })
     }
 
     /// Waits for signals until one of them, or an operator, ends the engine.
@@ -151,8 +160,9 @@ impl Engine {
         info!("ready");
         runtime.block_on(signals(&self.gate, &self.asked_to_end))?;
         info!("ending");
-        let Engine { gate, server, threads, kernel, .. } = self;
+        let Engine { gate, server, threads, kernel, way_back, .. } = self;
         drop(server);
+        drop(way_back);
         threads::end(threads);
         gate.stop();
         // The pins stay: the kernel program goes on as `on_failure` says, and blocks hold.
@@ -326,6 +336,8 @@ type Body = (String, PostBox, Box<dyn FnOnce() + Send>);
 struct Street {
     workers: Vec<Body>,
     shards: Vec<Body>,
+    /// By which segments get other sources.
+    ways: Vec<Way>,
 }
 
 impl Street {
@@ -336,7 +348,7 @@ impl Street {
         shards: usize,
     ) -> Result<(Street, Vec<PostBox>)> {
         let mut rings: Vec<Vec<ShardRing>> = (0..common.workers).map(|_| Vec::new()).collect();
-        let mut street = Street { workers: Vec::new(), shards: Vec::new() };
+        let mut street = Street { workers: Vec::new(), shards: Vec::new(), ways: Vec::new() };
         for number in 0..shards {
             let post = PostBox::new(Post::Shard(number));
             let small = FlowConfig::with_size(Size::Flows(16), common.seed);
@@ -360,8 +372,7 @@ impl Street {
         for (segment, opened) in common.config.segments.iter().zip(segments) {
             let first = street.workers.len();
             let mine: Vec<Vec<ShardRing>> = rings.by_ref().take(opened.workers()).collect();
-            let seats =
-                Seats { segment: segment.id, first, name: &segment.name, interests: &interests };
+            let seats = Seats { segment, first, interests: &interests };
             match opened.sources {
                 Sources::Xdp(sources) => street.seat(common, plugins, &seats, sources, mine)?,
                 Sources::Packet(sources) => street.seat(common, plugins, &seats, sources, mine)?,
@@ -372,7 +383,7 @@ impl Street {
         Ok((street, boxes))
     }
 
-    fn seat<S: HandOver + Send + 'static>(
+    fn seat<S: Kind + HandOver<Lent: Send> + Send + 'static>(
         &mut self,
         common: &Common,
         plugins: &PluginSet,
@@ -381,11 +392,14 @@ impl Street {
         rings: Vec<Vec<ShardRing>>,
     ) -> Result<()> {
         let peers = Peers::mesh(sources.len(), &common.key);
+        let mut doorways = Vec::new();
         for (at, ((source, peers), rings)) in sources.into_iter().zip(peers).zip(rings).enumerate()
         {
             let post = PostBox::new(Post::Worker(seats.first + at));
             let detectors = plugins.flow_host(common.limits())?;
-            let mut parts = common.lane(seats.segment, common.flow_config(), detectors, &post);
+            let (source, doorway) = Returning::new(source);
+            doorways.push(doorway);
+            let mut parts = common.lane(seats.segment.id, common.flow_config(), detectors, &post);
             parts.host_interests = seats.interests.clone();
             parts.fragments = Some(Box::new(Fragments::new(
                 street::defrag_config(&common.config, common.workers),
@@ -397,7 +411,7 @@ impl Street {
                 parts.reading = Some(Box::new(Reading::new(config, plugins.prefilter()?)));
             }
             let worker = Worker::new(WorkerParts {
-                segment: seats.segment,
+                segment: seats.segment.id,
                 lane: portcullis_pipeline::Lane::new(parts),
                 source,
                 clock: BootClock,
@@ -406,7 +420,7 @@ impl Street {
                 peers,
                 burst_max: usize::from(common.config.engine.burst),
             });
-            let name = format!("worker {} of {}", seats.first + at, seats.name);
+            let name = format!("worker {} of {}", seats.first + at, seats.segment.name);
             let told = name.clone();
             let body = move || {
                 let ended = worker.run();
@@ -414,6 +428,8 @@ impl Street {
             };
             self.workers.push((name, post, Box::new(body)));
         }
+        let (segment, first) = (seats.segment.clone(), seats.first);
+        self.ways.push(Way { segment, first, doorways: Box::new(doorways) });
         Ok(())
     }
 
@@ -432,9 +448,8 @@ impl Street {
 
 /// What the workers of one segment have in common.
 struct Seats<'a> {
-    segment: SegmentId,
+    segment: &'a Segment,
     first: usize,
-    name: &'a str,
     interests: &'a portcullis_detect::Interests,
 }
 
@@ -452,15 +467,19 @@ fn kernel_tables(kernel: Option<&KernelProgram>) -> Result<Vec<Box<dyn KernelTab
 
 /// Figures that only the binary can reach.
 fn complete(
-    kernel: Option<Arc<KernelProgram>>,
+    kernel: SharedKernel,
+    reopened: Arc<AtomicU64>,
     breaker: &Arc<Breaker>,
     writer: &EveWriter,
 ) -> Arc<dyn Fn(&mut Figures) + Send + Sync> {
     let (breaker, events) = (Arc::clone(breaker), Arc::clone(writer.counters()));
     Arc::new(move |figures: &mut Figures| {
-        if let Some(counters) = kernel.as_ref().and_then(|k| k.counters().ok()) {
+        let kernel =
+            kernel.as_ref().map(|kernel| kernel.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(counters) = kernel.and_then(|kernel| kernel.counters().ok()) {
             figures.kernel = counters;
         }
+        figures.segments_reopened = reopened.load(Ordering::Relaxed);
         figures.breaker_trips = breaker.trips();
         figures.breaker_refused = breaker.refused();
         figures.events = portcullis_control::metrics::EventFigures::of(&events);
@@ -570,7 +589,7 @@ fn bare(config: &Config) -> Result<()> {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         anyhow::Ok(())
     })?;
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     for thread in threads {
         let done = thread.join().map_err(|_| anyhow!("a worker panicked"))?;
         println!("forwarded {} dropped {} bursts {}", done.forwarded, done.dropped, done.bursts);

@@ -71,6 +71,20 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// With rules, which are put beside the lab's configuration, and little memory to read with.
+    #[must_use]
+    pub fn with_rules(self, lab: &Lab, rules: &str) -> Settings {
+        let file = lab.folder().join("local.rules");
+        std::fs::write(&file, rules).expect("the lab's folder can be written");
+        let sections = format!(
+            "{}[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nmax = 16384\n\
+             conversations = \"32MiB\"\n",
+            self.sections,
+            file.display()
+        );
+        Settings { sections, ..self }
+    }
+
     /// The configuration file for a lab.
     #[must_use]
     pub fn text(&self, lab: &Lab) -> String {

@@ -135,6 +135,19 @@ impl Lab {
         Lab::build(&STREET, Queues::One)
     }
 
+    /// A lab with those hosts of [`STREET`] that have these names, and one queue.
+    #[must_use]
+    pub fn of(names: &[&str]) -> Lab {
+        let plans: Vec<_> = STREET.into_iter().filter(|plan| names.contains(&plan.name)).collect();
+        assert_eq!(plans.len(), names.len(), "no such host on the street: {names:?}");
+        Lab::build(&plans, Queues::One)
+    }
+
+    /// The hosts on one side.
+    pub fn hosts_on(&self, side: Side) -> impl Iterator<Item = &Host> {
+        self.hosts().iter().filter(move |host| host.plan.side == side)
+    }
+
     /// Builds the engine's namespace, the two bridges, and the hosts of `plans`.
     #[must_use]
     pub fn build(plans: &[HostPlan], queues: Queues) -> Lab {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use portcullis_tests::command::wait_until;
 use portcullis_tests::engine::{Engine, Settings};
-use portcullis_tests::lab::{self, Host, HostPlan, Lab, Queues, Side};
+use portcullis_tests::lab::{self, Host, Lab, Side};
 use portcullis_tests::requirement;
 use portcullis_tests::service::{self, Service};
 
@@ -21,23 +21,9 @@ const RULE: &str = "drop udp any any -> any 7 (msg:\"A word in pieces\"; \
 content:\"open sesame\"; classtype:web-application-attack; sid:9000011; rev:1;)\n";
 
 fn street() -> (Lab, Vec<Service>) {
-    let is_meant = |plan: &HostPlan| ["attacker", "server10"].contains(&plan.name);
-    let plans: Vec<_> = lab::STREET.into_iter().filter(is_meant).collect();
-    let lab = Lab::build(&plans, Queues::One);
-    let servers = lab.hosts().iter().filter(|host| host.plan.side == Side::Inside);
-    let services = servers.map(|host| service::udp_echo(&lab, host)).collect();
+    let lab = Lab::of(&["attacker", "server10"]);
+    let services = lab.hosts_on(Side::Inside).map(|host| service::udp_echo(&lab, host)).collect();
     (lab, services)
-}
-
-fn settings(lab: &Lab) -> Settings {
-    let file = lab.folder().join("local.rules");
-    std::fs::write(&file, RULE).expect("the lab's folder can be written");
-    let sections = format!(
-        "[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nmax = 16384\n\
-         conversations = \"32MiB\"\n",
-        file.display()
-    );
-    Settings { sections, ..Settings::default() }
 }
 
 /// Whether a datagram, which the sender's kernel cuts into fragments, is echoed as it was.
@@ -70,7 +56,7 @@ fn datagram(word_at: Option<usize>) -> Vec<u8> {
 fn a_rule_reads_datagrams_in_pieces_over_af_xdp() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let (lab, _services) = street();
-    let engine = Engine::start(&lab, &settings(&lab));
+    let engine = Engine::start(&lab, &Settings::default().with_rules(&lab, RULE));
     let host = lab.host("attacker");
     let servers = [IpAddr::V4(lab::SERVER), IpAddr::V6(lab::SERVER_6)];
     for (server, at) in servers.into_iter().zip(ACROSS) {

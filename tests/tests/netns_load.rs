@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use portcullis_tests::engine::{Engine, Figures, Settings};
-use portcullis_tests::lab::{self, Lab, Queues, Side};
+use portcullis_tests::lab::{self, Lab, Side};
 use portcullis_tests::namespace::Namespace;
 use portcullis_tests::requirement;
 use portcullis_tests::traffic::{Delivery, UdpStream};
@@ -14,9 +14,7 @@ const STEADY_PER_SECOND: u32 = 20_000;
 const FLOOD_PER_SECOND: u32 = 2_000_000;
 
 fn two_hosts() -> Lab {
-    let is_meant = |name: &str| ["neighbr", "server10"].contains(&name);
-    let plans: Vec<_> = lab::STREET.into_iter().filter(|plan| is_meant(plan.name)).collect();
-    Lab::build(&plans, Queues::One)
+    Lab::of(&["neighbr", "server10"])
 }
 
 /// Sends at the steady rate while `change` works; what was delivered.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use portcullis_tests::command::wait_until;
 use portcullis_tests::engine::{Engine, Settings};
-use portcullis_tests::lab::{self, HostPlan, Lab, Queues, Side};
+use portcullis_tests::lab::{self, Lab, Side};
 use portcullis_tests::requirement;
 use portcullis_tests::service::{self, Service};
 use portcullis_tests::traffic;
@@ -21,34 +21,16 @@ file.data; content:\"the gate is open\"; sid:9000002; rev:1;)\n\
 alert http any any -> any any (msg:\"No such keyword\"; http.nonsense; sid:9000003; rev:1;)\n";
 
 fn street() -> (Lab, Vec<Service>) {
-    let is_meant = |plan: &HostPlan| ["attacker", "server10"].contains(&plan.name);
-    let plans: Vec<_> = lab::STREET.into_iter().filter(is_meant).collect();
-    let lab = Lab::build(&plans, Queues::One);
-    let services = lab
-        .hosts()
-        .iter()
-        .filter(|host| host.plan.side == Side::Inside)
-        .map(|host| service::http(&lab, host))
-        .collect();
+    let lab = Lab::of(&["attacker", "server10"]);
+    let services = lab.hosts_on(Side::Inside).map(|host| service::http(&lab, host)).collect();
     (lab, services)
-}
-
-fn settings(lab: &Lab) -> Settings {
-    let file = lab.folder().join("local.rules");
-    std::fs::write(&file, RULES).expect("the lab's folder can be written");
-    let sections = format!(
-        "[rules]\nfiles = [\"{}\"]\n\n[streams]\nmemory = \"16MiB\"\nmax = 16384\n\
-         conversations = \"32MiB\"\n",
-        file.display()
-    );
-    Settings { sections, ..Settings::default() }
 }
 
 #[test]
 fn a_drop_rule_ends_the_connection_that_it_matches_and_no_other() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let (lab, _services) = street();
-    let engine = Engine::start(&lab, &settings(&lab));
+    let engine = Engine::start(&lab, &Settings::default().with_rules(&lab, RULES));
     let host = lab.host("attacker");
     assert!(traffic::fetches(host, SERVER), "{}", engine.log());
     let evil = traffic::curl(host, SERVER, "evil");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis_tests::command::wait_until;
 use portcullis_tests::engine::{Engine, Settings};
-use portcullis_tests::lab::{self, HostPlan, Lab, Queues, Side};
+use portcullis_tests::lab::{self, Lab, Side};
 use portcullis_tests::requirement;
 use portcullis_tests::service::{self, Service};
 use portcullis_tests::traffic::{self, UdpStream};
@@ -22,11 +22,8 @@ const FILLING: usize = 300;
 const STEADY_PER_SECOND: u32 = 20_000;
 
 fn street() -> (Lab, Vec<Service>) {
-    let is_meant = |plan: &HostPlan| ["attacker", "neighbr", "server10"].contains(&plan.name);
-    let plans: Vec<_> = lab::STREET.into_iter().filter(is_meant).collect();
-    let lab = Lab::build(&plans, Queues::One);
-    let inside = lab.hosts().iter().filter(|host| host.plan.side == Side::Inside);
-    let services = inside.map(|host| service::http(&lab, host)).collect();
+    let lab = Lab::of(&["attacker", "neighbr", "server10"]);
+    let services = lab.hosts_on(Side::Inside).map(|host| service::http(&lab, host)).collect();
     (lab, services)
 }
 

@@ -1,8 +1,8 @@
 //! One replay of fixed packets with the shipped detectors in the sandbox: what `bench/instructions`
 //! runs under callgrind. Prints how many frames passed; the count of instructions is callgrind's.
 //!
-//! Options: `--plugins target/dist/plugins`, `--packets 200000`, `--flows 20000`, and `--native yes`
-//! for the detectors compiled in: the difference is what the sandbox costs.
+//! Options: `--plugins target/dist/plugins`, `--packets 200000`, `--flows 20000`, and
+//! `--native yes` for the detectors compiled in: the difference is what the sandbox costs.
 
 use anyhow::{Result, ensure};
 use portcullis_bench::{Detectors, Flows, Options, Street, udp_frames};

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 use portcullis_bench::live::{Wire, keep_on};
 use portcullis_bench::{Options, Wanted, tcp_frame};
 use portcullis_tests::engine::{Engine, Settings};
-use portcullis_tests::lab::{self, Lab, Queues, Side, WIRE};
+use portcullis_tests::lab::{self, Lab, Side, WIRE};
 use portcullis_tests::{service, traffic};
 use std::time::{Duration, Instant};
 
@@ -106,9 +106,7 @@ fn main() -> Result<()> {
     let sources: u32 = options.take("sources", 10_000_000)?;
     let per_second: u32 = options.take("rate", 150_000)?;
     options.end()?;
-    let is_meant = |name: &str| ["honest0", "server0"].contains(&name);
-    let plans: Vec<_> = lab::STREET.into_iter().filter(|plan| is_meant(plan.name)).collect();
-    let lab = Lab::build(&plans, Queues::One);
+    let lab = Lab::of(&["honest0", "server0"]);
     let _web = service::http(&lab, lab.host("server0"));
     let engine = Engine::start(&lab, &Settings::default());
     let limit = promised(&engine.log())?;

@@ -291,6 +291,7 @@ impl KernelProgram {
         ports: &[PortFacts],
         conduct: SegmentConduct,
     ) -> Result<(), OpenError> {
+        self.forget_gone(ports, conduct.segment)?;
         self.ports.retain(|p| p.row.segment != conduct.segment.0);
         let used: Vec<u32> = self.ports.iter().map(|p| p.row.slot).collect();
         let mut free = (0..PORTS_MAX).filter(|s| !used.contains(s));
@@ -322,6 +323,29 @@ impl KernelProgram {
             }
         }
         self.write_rows()
+    }
+
+    /// Lets go of a segment's ports that have gone, and came back under another number.
+    fn forget_gone(&mut self, now: &[PortFacts], segment: SegmentId) -> Result<(), OpenError> {
+        let is_gone = |known: &&KnownPort| {
+            known.row.segment == segment.0
+                && now.iter().all(|port| port.ifindex != known.facts.ifindex)
+        };
+        let gone: Vec<PortFacts> =
+            self.ports.iter().filter(is_gone).map(|known| known.facts.clone()).collect();
+        for port in gone {
+            for hook in Hook::ALL {
+                let name = self.link_name(&port, hook);
+                self.links.retain(|link| *link != name);
+                self.pins.remove(&name).map_err(|e| kernel_error("cannot remove a pin", &e))?;
+            }
+            let map = self.ebpf.map_mut("config").ok_or_else(|| no_map("config"))?;
+            let mut config: HashMap<_, u32, PortRow> =
+                map.try_into().map_err(|e| kernel_error("map `config`", &e))?;
+            // Where it is not there, it need not be taken out.
+            let _ = config.remove(&port.ifindex);
+        }
+        Ok(())
     }
 
     fn write_rows(&mut self) -> Result<(), OpenError> {

@@ -32,6 +32,7 @@ mod namespace;
 mod netlink;
 pub mod offload;
 mod port;
+pub mod returning;
 mod statistics;
 #[cfg(test)]
 mod veth_lab;
@@ -215,6 +216,12 @@ pub trait FrameSource {
 
     /// What the source and the kernel have counted since the source was opened.
     fn statistics(&mut self) -> SourceStatistics;
+
+    /// Whether a port that is gone may come back, so that the worker waits for it
+    /// ([`returning::Returning`]).
+    fn comes_back(&self) -> bool {
+        false
+    }
 }
 
 /// A source whose frames other workers of the same segment may dispose of.
@@ -228,6 +235,13 @@ pub trait HandOver: FrameSource {
 
     /// Gives the right to the frame away. A lent frame that is dropped goes home by itself.
     fn lend(&mut self, slot: Slot, side: PortSide) -> Self::Lent;
+
+    /// Whether the frame was lent by a source of the same opening of the segment, and so can be
+    /// adopted; others are dropped.
+    fn is_mine(&self, lent: &Self::Lent) -> bool {
+        let _ = lent;
+        true
+    }
 
     /// Takes the right to a frame that another source of the same segment lent, with the port side
     /// that it came in by.

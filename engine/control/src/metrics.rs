@@ -166,6 +166,8 @@ pub struct Figures {
     pub exclusions: u64,
     /// Trips of the breaker.
     pub breaker_trips: u64,
+    /// Times that a segment was opened again whose port had gone.
+    pub segments_reopened: u64,
     /// Blocks that it withheld.
     pub breaker_refused: u64,
     /// Backends that carry out blocks, by name.

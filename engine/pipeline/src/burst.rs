@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn places_are_used_again_without_what_was_in_them() {
         let mut hand = Hand::with_capacity(1);
-        let mut take = |hand: &mut Hand, n| {
+        let take = |hand: &mut Hand, n| {
             let held = hand.take_up(FrameIndex(n), PortSide::B, Tick(7), 60);
             held.fate = Fate::Drop(DropReason::Blocked);
             held.number = 9;

@@ -162,6 +162,15 @@ impl LaneCounters {
         }
     }
 
+    /// Counts frames from another worker that could not be taken.
+    #[inline]
+    pub(crate) fn lost_on_the_way(&self, frames: u64, reason: DropReason) {
+        if let (true, Some(cell)) = (frames > 0, self.dropped.get(reason.index())) {
+            self.frames_in.add(frames);
+            cell.add(frames);
+        }
+    }
+
     /// A frame that was counted as forwarded and could not be sent after all.
     #[inline]
     pub fn take_back(&self, reason: DropReason) {

@@ -60,19 +60,25 @@ impl<T> Peers<T> {
         }
     }
 
-    /// Takes what other workers have sent, at most `max` frames.
+    /// Takes what other workers have sent, at most `max` frames; answers how many were of a port
+    /// that is gone, and are dropped.
     pub(crate) fn adopt<S: HandOver<Lent = T>>(
         &self,
         source: &mut S,
         frames: &mut Vec<RxFrame>,
         max: usize,
-    ) {
+    ) -> u64 {
+        let mut refused = 0;
         if self.out.len() <= 1 {
-            return;
+            return refused;
         }
         for lane in &self.incoming {
             while frames.len() < max {
                 let Some(lent) = lane.pop() else { break };
+                if !source.is_mine(&lent) {
+                    refused += 1;
+                    continue;
+                }
                 let (slot, side) = source.adopt(lent);
                 let len = slot.len();
                 let link = source.link();
@@ -87,5 +93,6 @@ impl<T> Peers<T> {
                 });
             }
         }
+        refused
     }
 }

@@ -73,6 +73,11 @@ pub enum StreetWord {
         /// Which of its ports.
         side: PortSide,
     },
+    /// A segment's ports are there again and opened: it goes on.
+    PortsBack {
+        /// One of its workers.
+        from: Post,
+    },
 }
 
 /// Who speaks: a worker or a host shard, by its number.

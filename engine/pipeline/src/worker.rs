@@ -112,7 +112,11 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
                 Received::PortGone(side) => {
                     let from = self.post.post;
                     self.outlet.say(StreetWord::PortGone { from, side });
-                    break Ended::PortGone(side);
+                    if !self.source.comes_back() {
+                        break Ended::PortGone(side);
+                    }
+                    // It goes on without frames: blocks and detectors stay in step until the port
+                    // is back.
                 }
             }
         };
@@ -193,7 +197,8 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
     /// Polls the ports and the other workers, and gives away what is not ours.
     fn receive(&mut self, now: Tick) -> Received {
         self.held.clear();
-        self.peers.adopt(&mut self.source, &mut self.frames, self.burst_max);
+        let stale = self.peers.adopt(&mut self.source, &mut self.frames, self.burst_max);
+        self.lane.parts.counters.lost_on_the_way(stale, DropReason::PortDown);
         let adopted = self.frames.len();
         let received = self.source.receive(&mut self.frames, self.burst_max);
         self.lane.parts.counters.adopted.add(adopted as u64);

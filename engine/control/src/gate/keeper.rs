@@ -251,6 +251,7 @@ impl Keeper {
             StreetWord::Plugin { from, plugin, event } => self.plugin(from, plugin, event),
             StreetWord::Retired(old) => self.errands.free(old),
             StreetWord::PortGone { from, side } => self.port_gone(from, side),
+            StreetWord::PortsBack { from } => self.ports_back(from),
         }
     }
 
@@ -384,9 +385,15 @@ impl Keeper {
         tracing::error!(
             segment = segment.name,
             port,
-            "a port is gone; its segment has stopped: restart the engine when the port is back"
+            "a port is gone; its segment has stopped until the port is back"
         );
         self.gone.insert((segment.id, port.to_owned()));
+    }
+
+    fn ports_back(&mut self, from: Post) {
+        if let Some(segment) = self.about.segment_of(from) {
+            self.gone.retain(|(id, _)| *id != segment);
+        }
     }
 
     /// The detectors' names, by number.

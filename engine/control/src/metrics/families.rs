@@ -310,6 +310,11 @@ impl Figures {
         let exclusions = float(self.exclusions);
         to.one("exclusions", "Exclusion rows in force.", Kind::Gauge, exclusions);
         to.counter("breaker_trips_total", "Trips of the breaker.", self.breaker_trips);
+        to.counter(
+            "segments_reopened_total",
+            "Segments opened again whose port had gone and come back.",
+            self.segments_reopened,
+        );
         let help = "Blocks that the breaker withheld.";
         to.counter("breaker_refused_total", help, self.breaker_refused);
         let orders = self.enforcers.iter().flat_map(|(name, c)| {
