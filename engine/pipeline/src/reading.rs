@@ -108,6 +108,7 @@ pub(crate) struct Desk {
     output: Output,
     prefilter: Arc<Prefilter>,
     hits: Vec<OfferedHit>,
+    segment: SegmentHits,
     limits: Arc<Limits>,
     /// Conversations met in the middle are followed.
     follows_midstream: bool,
@@ -115,6 +116,37 @@ pub(crate) struct Desk {
     offered: u64,
     messages: u64,
     records: u64,
+}
+
+/// What was found in a segment while its stream was scanned: the packet shows the same bytes, and
+/// needs no scan of its own.
+#[derive(Debug, Default)]
+struct SegmentHits {
+    /// Where the bytes lie, and how many: empty where none were scanned.
+    place: (usize, usize),
+    hits: Vec<OfferedHit>,
+}
+
+impl SegmentHits {
+    /// Another packet comes.
+    fn clear(&mut self) {
+        self.place = (0, 0);
+        self.hits.clear();
+    }
+
+    /// These bytes are scanned now; `false` where others of the packet were already.
+    fn begin(&mut self, bytes: &[u8]) -> bool {
+        let is_first = self.place == (0, 0);
+        if is_first {
+            self.place = (bytes.as_ptr().addr(), bytes.len());
+        }
+        is_first
+    }
+
+    /// Whether these are the bytes that were scanned.
+    fn is_of(&self, bytes: &[u8]) -> bool {
+        !bytes.is_empty() && self.place == (bytes.as_ptr().addr(), bytes.len())
+    }
 }
 
 impl Reading {
@@ -130,6 +162,7 @@ impl Reading {
                 output: Output::default(),
                 prefilter,
                 hits: Vec::with_capacity(HITS_PER_EVENT),
+                segment: SegmentHits::default(),
                 limits: config.limits,
                 follows_midstream: config.policy.midstream == StreamPickup::Read,
                 scans: ScanCounters::default(),
@@ -196,6 +229,7 @@ impl Reading {
         if !streams && !packets {
             return None;
         }
+        self.desk.segment.clear();
         let mut reading = teller.at_desk(&mut self.desk);
         // What is spoken is known before the packet is looked at by itself: rules may ask for it.
         let refused = match packet.protocol {

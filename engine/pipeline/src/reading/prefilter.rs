@@ -1,6 +1,11 @@
-//! One matcher for what all flow-scope plugins look for: each buffer is scanned once a group that
-//! covers it, and a plugin is woken by what was found. Immutable; workers take a new one together
-//! with the plugin whose patterns changed, so that numbers never mean another version's patterns.
+//! One matcher for what all flow-scope plugins look for: each buffer is scanned once, and a plugin
+//! is woken by what was found. Immutable; workers take a new one together with the plugin whose
+//! patterns changed, so that numbers never mean another version's patterns.
+//!
+//! Kinds of buffers that show the same bytes are one family: a stretch of a stream and the packet
+//! that brought it, a body and the file in it. A family's literals are one set, whatever ports they
+//! are for; whom a hit concerns is asked when there is one. Only the short ones that are for some
+//! ports are sets of their own: in other traffic they would be found all the time.
 //!
 //! It must never know what a literal is for.
 
@@ -8,9 +13,13 @@ use portcullis_detect::{Case as PatternCase, OfferedHit, PatternGroup, Patterns}
 use portcullis_matcher::{Budget, BuildError, Builder, Case, Limits, Literal, Matcher};
 use portcullis_plugin_abi::buffer_kind;
 use portcullis_types::PluginId;
+use portcullis_wire::protocol;
 
 /// Hits that one event carries at most; more are counted and dropped.
 pub(crate) const HITS_PER_EVENT: usize = 1_024;
+
+/// Literals for some ports that are shorter are looked for at these ports only.
+const SHORT: usize = 4;
 
 /// A group of literals of one plugin.
 #[derive(Debug)]
@@ -19,14 +28,36 @@ struct Group {
     covers: PatternGroup,
 }
 
+/// A literal of one group; its place is its number in the matcher.
+#[derive(Clone, Copy, Debug)]
+struct Sought {
+    group: u32,
+    pattern: u32,
+    length: u16,
+}
+
+/// What is looked for in one family, direction and transport. Numbers are the matcher's groups.
+#[derive(Clone, Debug, Default)]
+struct Sweep {
+    all: Option<u32>,
+    /// Short literals for some ports, and the group whose ports those are.
+    at_ports: Vec<(u32, u32)>,
+}
+
 /// What all flow-scope plugins look for.
 #[derive(Debug)]
 pub struct Prefilter {
     matcher: Matcher,
     groups: Vec<Group>,
-    /// Groups by kind of buffer, then by direction.
-    by_kind: Vec<[Vec<u32>; 2]>,
+    sought: Vec<Sought>,
+    /// By family, direction and transport.
+    sweeps: Vec<[[Sweep; TRANSPORTS]; 2]>,
+    /// Kinds in which anything is looked for, by direction.
+    read: Vec<[bool; 2]>,
 }
+
+/// TCP, UDP, others.
+const TRANSPORTS: usize = 3;
 
 /// Where a buffer was seen: what decides on the groups that cover it.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +74,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Whether a group's protocols and ports take it in.
+    #[inline]
     fn is_covered(&self, group: &PatternGroup) -> bool {
         let within = |ports: &[(u16, u16)], port: u16| {
             ports.is_empty() || ports.iter().any(|&(low, high)| (low..=high).contains(&port))
@@ -53,12 +85,47 @@ impl Place {
     }
 }
 
+/// Bytes to be scanned.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch<'b> {
+    pub(crate) bytes: &'b [u8],
+    /// How many of them were scanned before: what ends there was told.
+    pub(crate) from: usize,
+}
+
+impl<'b> Stretch<'b> {
+    /// Bytes of which none was scanned before.
+    pub(crate) fn whole(bytes: &'b [u8]) -> Self {
+        Stretch { bytes, from: 0 }
+    }
+}
+
+/// A literal found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// The kind of buffer in which it was looked for.
+    pub(crate) kind: u16,
+    pub(crate) plugin: PluginId,
+    pub(crate) pattern: u32,
+    /// Offset behind its last byte.
+    pub(crate) end: usize,
+    /// Its bytes.
+    pub(crate) length: usize,
+}
+
+impl Found {
+    /// The hit as an event has it, in the buffer at that place.
+    pub(crate) fn in_buffer(self, buffer: u16, end: usize) -> OfferedHit {
+        OfferedHit { plugin: self.plugin, buffer, pattern: self.pattern, end: number(end) }
+    }
+}
+
 /// What scanning costs and loses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScanCounters {
-    /// Buffers scanned, each once a group.
+    /// Sets of literals looked for in a buffer: one, and those of its ports.
     pub scans: u64,
-    /// Bytes scanned, each once a group.
+    /// Bytes scanned, each once a set.
     pub bytes: u64,
     /// Literals found.
     pub hits: u64,
@@ -68,83 +135,105 @@ pub struct ScanCounters {
     pub overruns: u64,
 }
 
+impl ScanCounters {
+    /// Adds a hit to those of an event, unless it has no room.
+    pub(crate) fn keep(&mut self, hits: &mut Vec<OfferedHit>, hit: OfferedHit) {
+        if hits.len() < HITS_PER_EVENT {
+            self.hits += 1;
+            hits.push(hit);
+        } else {
+            self.hits_lost += 1;
+        }
+    }
+}
+
 impl Prefilter {
     /// Builds the matcher of these plugins' patterns. Off the street: it takes milliseconds.
     pub fn new<'a>(
         sets: impl IntoIterator<Item = (PluginId, &'a Patterns)>,
     ) -> Result<Prefilter, BuildError> {
-        let mut builder = Builder::new(Limits::default());
-        let mut groups = Vec::new();
-        let mut by_kind = vec![[Vec::new(), Vec::new()]; buffer_kind::COUNT];
+        let mut building = Building::new();
         for (plugin, set) in sets {
-            let base = number(groups.len());
-            for literal in &set.literals {
-                let nocase = match literal.case {
-                    PatternCase::Exact => Case::Sensitive,
-                    PatternCase::Folded => Case::Insensitive,
-                };
-                let (id, bytes, group) = (literal.number, &*literal.bytes, base + literal.group);
-                builder.add(Literal { id, bytes, nocase, group })?;
-            }
-            for covers in &set.groups {
-                let at = number(groups.len());
-                let both = by_kind.get_mut(usize::from(covers.buffer)).into_iter().flatten();
-                for (direction, list) in (0_u8..).zip(both) {
-                    if covers.direction.is_none_or(|d| d == direction) {
-                        list.push(at);
-                    }
-                }
-                groups.push(Group { plugin, covers: covers.clone() });
-            }
+            building.add(plugin, set)?;
         }
-        Ok(Prefilter { matcher: builder.build(), groups, by_kind })
+        let Building { builder, groups, sought, sweeps, read, .. } = building;
+        Ok(Prefilter { matcher: builder.build(), groups, sought, sweeps, read })
     }
 
     /// Whether anybody looks for anything in this kind of buffer going this way.
     #[inline]
     pub(crate) fn reads(&self, kind: u16, direction: u8) -> bool {
-        self.of_kind(kind, direction).is_some_and(|list| !list.is_empty())
+        let both = self.read.get(usize::from(kind));
+        both.and_then(|both| both.get(usize::from(direction))).is_some_and(|reads| *reads)
     }
 
-    fn of_kind(&self, kind: u16, direction: u8) -> Option<&Vec<u32>> {
-        self.by_kind.get(usize::from(kind))?.get(usize::from(direction))
+    /// Looks through a stretch for what is sought in the family of `kind`; tells each literal that
+    /// ends behind what was scanned before, and the kind of buffer that it is sought in.
+    pub(crate) fn sweep(
+        &self,
+        kind: u16,
+        place: Place,
+        stretch: Stretch<'_>,
+        counters: &mut ScanCounters,
+        mut found: impl FnMut(&mut ScanCounters, Found),
+    ) {
+        let (family, transport) = (family(kind), transport(kind, place.protocol));
+        let of_family = self.sweeps.get(usize::from(family));
+        let of_way = of_family.and_then(|ways| ways.get(usize::from(place.direction)));
+        let Some(sweep) = of_way.and_then(|all| all.get(transport)) else { return };
+        let here = sweep.at_ports.iter().filter(|(_, group)| {
+            self.groups.get(*group as usize).is_some_and(|g| place.is_covered(&g.covers))
+        });
+        for set in sweep.all.into_iter().chain(here.map(|(set, _)| *set)) {
+            self.sweep_set(set, place, stretch, counters, &mut found);
+        }
     }
 
-    /// Scans a buffer whose first `from` bytes were scanned before; appends what ends behind them.
-    /// `buffer` is its place in the event.
+    fn sweep_set(
+        &self,
+        set: u32,
+        place: Place,
+        stretch: Stretch<'_>,
+        counters: &mut ScanCounters,
+        found: &mut impl FnMut(&mut ScanCounters, Found),
+    ) {
+        let start = stretch.from.saturating_sub(self.matcher.carry(set));
+        let Some(slice) = stretch.bytes.get(start..) else { return };
+        let mut budget = Budget::of_payload(slice.len());
+        self.matcher.scan(set, slice, stretch.from - start, &mut budget, &mut |hit| {
+            let Some(sought) = self.sought.get(hit.id as usize) else { return };
+            let Some(group) = self.groups.get(sought.group as usize) else { return };
+            if place.is_covered(&group.covers) {
+                let one = Found {
+                    kind: group.covers.buffer,
+                    plugin: group.plugin,
+                    pattern: sought.pattern,
+                    end: start + hit.end as usize,
+                    length: usize::from(sought.length),
+                };
+                found(counters, one);
+            }
+        });
+        counters.scans += 1;
+        counters.bytes += slice.len() as u64;
+        counters.overruns += u64::from(budget.overruns());
+    }
+
+    /// Scans a buffer of one kind; `buffer` is its place in the event.
     pub(crate) fn scan(
         &self,
         (kind, buffer): (u16, u16),
         place: Place,
-        (bytes, from): (&[u8], usize),
+        stretch: Stretch<'_>,
         hits: &mut Vec<OfferedHit>,
         counters: &mut ScanCounters,
     ) {
-        let Some(list) = self.of_kind(kind, place.direction) else { return };
-        for &at in list {
-            let Some(group) = self.groups.get(at as usize) else { continue };
-            if !place.is_covered(&group.covers) {
-                continue;
-            }
-            let start = from.saturating_sub(self.matcher.carry(at));
-            let Some(slice) = bytes.get(start..) else { continue };
-            let mut budget = Budget::of_payload(slice.len());
-            let plugin = group.plugin;
-            let (before, base) = (hits.len(), number(start));
-            let mut lost = 0;
-            self.matcher.scan(at, slice, from - start, &mut budget, &mut |hit| {
-                if hits.len() < HITS_PER_EVENT {
-                    let (pattern, end) = (hit.id, hit.end + base);
-                    hits.push(OfferedHit { plugin, buffer, pattern, end });
-                } else {
-                    lost += 1;
+        if self.reads(kind, place.direction) {
+            self.sweep(kind, place, stretch, counters, |counters, one| {
+                if one.kind == kind {
+                    counters.keep(hits, one.in_buffer(buffer, one.end));
                 }
             });
-            counters.scans += 1;
-            counters.bytes += slice.len() as u64;
-            counters.hits += (hits.len() - before) as u64;
-            counters.hits_lost += lost;
-            counters.overruns += u64::from(budget.overruns());
         }
     }
 
@@ -155,7 +244,117 @@ impl Prefilter {
 
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
-        self.matcher.bytes()
+        self.matcher.bytes() + size_of_val(&*self.sought)
+    }
+}
+
+/// Kinds of buffers that may show the same bytes have the number of one of them.
+pub(crate) fn family(kind: u16) -> u16 {
+    match kind {
+        buffer_kind::PAYLOAD => buffer_kind::STREAM,
+        buffer_kind::HTTP_REQUEST_BODY | buffer_kind::HTTP_RESPONSE_BODY => buffer_kind::FILE_DATA,
+        own => own,
+    }
+}
+
+/// Only raw payload is a set for each transport: other kinds are of few.
+fn transport(kind: u16, ip_protocol: u8) -> usize {
+    match (family(kind), ip_protocol) {
+        (buffer_kind::STREAM, protocol::UDP) => 1,
+        (buffer_kind::STREAM, other) if other != protocol::TCP => 2,
+        _ => 0,
+    }
+}
+
+/// A prefilter that is being built.
+struct Building {
+    builder: Builder,
+    groups: Vec<Group>,
+    sought: Vec<Sought>,
+    sweeps: Vec<[[Sweep; TRANSPORTS]; 2]>,
+    read: Vec<[bool; 2]>,
+    /// Sets of literals so far.
+    sets: u32,
+}
+
+impl Building {
+    fn new() -> Self {
+        Building {
+            builder: Builder::new(Limits::default()),
+            groups: Vec::new(),
+            sought: Vec::new(),
+            sweeps: vec![Default::default(); buffer_kind::COUNT],
+            read: vec![[false; 2]; buffer_kind::COUNT],
+            sets: 0,
+        }
+    }
+
+    fn add(&mut self, plugin: PluginId, set: &Patterns) -> Result<(), BuildError> {
+        let base = number(self.groups.len());
+        for covers in &set.groups {
+            self.groups.push(Group { plugin, covers: covers.clone() });
+        }
+        // The sets of a group: for its short literals, and for the others.
+        let mut sets: Vec<[Option<Vec<u32>>; 2]> = vec![[None, None]; set.groups.len()];
+        for literal in &set.literals {
+            let Some(covers) = set.groups.get(literal.group as usize) else { continue };
+            let has_ports = !covers.ports.is_empty() || !covers.client_ports.is_empty();
+            let apart = has_ports && literal.bytes.len() < SHORT;
+            let group = base + literal.group;
+            let known = sets.get_mut(literal.group as usize);
+            let Some(known) = known.and_then(|two| two.get_mut(usize::from(apart))) else {
+                continue;
+            };
+            let into = known.get_or_insert_with(|| self.sets_of(group, covers, apart));
+            let id = number(self.sought.len());
+            let length = u16::try_from(literal.bytes.len()).unwrap_or(u16::MAX);
+            self.sought.push(Sought { group, pattern: literal.number, length });
+            let nocase = match literal.case {
+                PatternCase::Exact => Case::Sensitive,
+                PatternCase::Folded => Case::Insensitive,
+            };
+            for &group in &*into {
+                self.builder.add(Literal { id, bytes: &literal.bytes, nocase, group })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The sets that a group's literals are in; new ones where there are none yet.
+    fn sets_of(&mut self, group: u32, covers: &PatternGroup, apart: bool) -> Vec<u32> {
+        let mut out = Vec::new();
+        let own = self.sets;
+        self.sets += u32::from(apart);
+        let Some(ways) = self.sweeps.get_mut(usize::from(family(covers.buffer))) else {
+            return out;
+        };
+        for (direction, transports) in (0_u8..).zip(ways) {
+            if covers.direction.is_some_and(|only| only != direction) {
+                continue;
+            }
+            let both = self.read.get_mut(usize::from(covers.buffer));
+            if let Some(reads) = both.and_then(|both| both.get_mut(usize::from(direction))) {
+                *reads = true;
+            }
+            for (at, sweep) in transports.iter_mut().enumerate() {
+                let is_of = |p: &u8| transport(covers.buffer, *p) == at;
+                let any = covers.protocols.is_empty()
+                    && (at == 0 || family(covers.buffer) == buffer_kind::STREAM);
+                if !any && !covers.protocols.iter().any(is_of) {
+                    continue;
+                }
+                if apart {
+                    sweep.at_ports.push((own, group));
+                    continue;
+                }
+                let sets = &mut self.sets;
+                out.push(*sweep.all.get_or_insert_with(|| {
+                    *sets += 1;
+                    *sets - 1
+                }));
+            }
+        }
+        if apart { vec![own] } else { out }
     }
 }
 

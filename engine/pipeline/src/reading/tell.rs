@@ -3,13 +3,14 @@
 //! Pure plumbing: buffers are scanned, and where something was found or somebody always wants to
 //! see it, an event is built and offered. It must never know what a literal or a buffer means.
 
+use super::prefilter::{Stretch, family};
 use super::readers::{Kept, State};
 use super::{Desk, Place, way};
 use crate::counters::LaneCounters;
 use crate::events;
 use crate::outlet::Outlet;
 use crate::report::{Conflict, Conversation, Oddity, OddityLayer, Report, Transaction};
-use portcullis_decode::{Fresh, Interest, Message, Output, Stage};
+use portcullis_decode::{Fresh, Interest, Message, Output, Piece, Stage};
 use portcullis_detect::{FlowHost, Offer, OfferedHit, Shown};
 use portcullis_flow::{Direction, Flow, FlowId, StreamAnomaly, StreamEnd, StreamSink, TcpState};
 use portcullis_plugin_abi::{self as abi, Buffer, EventKind, application, buffer_kind};
@@ -91,12 +92,16 @@ impl<O: Outlet> AtDesk<'_, O> {
         self.desk.hits.clear();
         let place = self.place(direction);
         let headers = headers(packet, bytes);
-        let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
-        if !payload.is_empty() {
-            prefilter.scan((buffer_kind::PAYLOAD, 0), place, (payload, 0), hits, scans);
+        let Desk { prefilter, hits, scans, segment, .. } = &mut *self.desk;
+        if segment.is_of(payload) {
+            std::mem::swap(hits, &mut segment.hits);
+        } else if !payload.is_empty() {
+            let stretch = Stretch::whole(payload);
+            prefilter.scan((buffer_kind::PAYLOAD, 0), place, stretch, hits, scans);
         }
         for (at, header) in (1_u16..).zip(headers.iter().flatten()) {
-            prefilter.scan((header.kind, at), place, (header.bytes, 0), hits, scans);
+            let stretch = Stretch::whole(header.bytes);
+            prefilter.scan((header.kind, at), place, stretch, hits, scans);
         }
         let kind = EventKind::Packet;
         if self.desk.hits.is_empty() && !self.is_wanted_anyway(kind, direction, |_| true) {
@@ -122,7 +127,8 @@ impl<O: Outlet> AtDesk<'_, O> {
         let place = self.place(direction);
         self.desk.hits.clear();
         let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
-        prefilter.scan((buffer_kind::STREAM, 0), place, (payload, 0), hits, scans);
+        let stretch = Stretch::whole(payload);
+        prefilter.scan((buffer_kind::STREAM, 0), place, stretch, hits, scans);
         let anyway = self.is_wanted_anyway(kind, direction, |b| b == buffer_kind::STREAM);
         let hits = std::mem::take(&mut self.desk.hits);
         if !hits.is_empty() || anyway {
@@ -193,14 +199,30 @@ impl<O: Outlet> AtDesk<'_, O> {
         let Some(reader) = self.desk.readers.known(self.teller.id) else { return };
         reader.last = reader.last.max(message.transaction);
         let whole = message.transaction <= reader.begun_before;
-        for (at, piece) in (0_u16..).zip(pieces) {
-            if piece.fresh != Fresh::New && !whole {
+        let scanned = |piece: &Piece| piece.fresh == Fresh::New || whole;
+        let mut alike: Option<&Piece> = None;
+        for (at, piece) in (0_u16..).zip(pieces).filter(|(_, piece)| scanned(piece)) {
+            // A body and the file in it are the same bytes, one after the other: scanned once.
+            if alike.take().is_some_and(|other| is_alike(other, piece)) {
                 continue;
             }
+            let next = pieces.get(usize::from(at) + 1);
+            alike = next.filter(|next| scanned(next) && is_alike(piece, next)).map(|_| piece);
+            let other = alike.and(next).map(|next| next.kind);
             let from = if whole { 0 } else { piece.seen as usize };
-            let bytes = (output.bytes_of(piece), from);
+            let stretch = Stretch { bytes: output.bytes_of(piece), from };
             let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
-            prefilter.scan((piece.kind, at), place, bytes, hits, scans);
+            if other.is_none() {
+                prefilter.scan((piece.kind, at), place, stretch, hits, scans);
+                continue;
+            }
+            prefilter.sweep(piece.kind, place, stretch, scans, |scans, one| {
+                if one.kind == piece.kind {
+                    scans.keep(hits, one.in_buffer(at, one.end));
+                } else if Some(one.kind) == other {
+                    scans.keep(hits, one.in_buffer(at + 1, one.end));
+                }
+            });
         }
         if !whole {
             self.remember(message, direction, output);
@@ -238,7 +260,7 @@ impl<O: Outlet> AtDesk<'_, O> {
             if (kept.transaction, kept.direction) != (message.transaction, direction as u8) {
                 continue;
             }
-            let same = |p: &portcullis_decode::Piece| (p.kind, p.index) == (kept.kind, kept.index);
+            let same = |p: &Piece| (p.kind, p.index) == (kept.kind, kept.index);
             let Some(at) = pieces.iter().position(same) else { continue };
             let end = pieces.get(at).and_then(|p| kept.end.checked_sub(p.offset));
             if let (Some(end), Ok(buffer)) =
@@ -292,7 +314,7 @@ impl<O: Outlet> AtDesk<'_, O> {
             return;
         }
         let (id, place) = (self.teller.id, self.place(direction));
-        let Desk { prefilter, hits, scans, readers, .. } = &mut *self.desk;
+        let Desk { prefilter, hits, scans, readers, segment, .. } = &mut *self.desk;
         let Some(reader) = readers.known(id) else { return };
         let mut windows = std::mem::take(&mut reader.windows);
         let Some(window) = windows.get_mut(direction as usize) else { return };
@@ -300,8 +322,16 @@ impl<O: Outlet> AtDesk<'_, O> {
         let unscanned = reader.unscanned.get_mut(direction as usize);
         let from = if unscanned.is_some_and(std::mem::take) { 0 } else { pushed };
         hits.clear();
-        let scanned = (window.bytes(), from);
-        prefilter.scan((buffer_kind::STREAM, 0), place, scanned, hits, scans);
+        let stretch = Stretch { bytes: window.bytes(), from };
+        let own = self.teller.packet.filter(|p| usize::from(p.payload_len) == bytes.len());
+        let of_packet = own.is_some() && segment.begin(bytes);
+        prefilter.sweep(buffer_kind::STREAM, place, stretch, scans, |scans, one| {
+            if one.kind == buffer_kind::STREAM {
+                scans.keep(hits, one.in_buffer(0, one.end));
+            } else if of_packet && one.end >= pushed + one.length {
+                scans.keep(&mut segment.hits, one.in_buffer(0, one.end - pushed));
+            }
+        });
         let (new, begin) = (hits.len(), window.offset());
         let here = |k: &Kept| k.transaction == 0 && k.direction == direction as u8;
         reader.kept.retain(|k| !here(k) || k.end > begin);
@@ -368,6 +398,11 @@ impl<O: Outlet> AtDesk<'_, O> {
             flow_ref,
         });
     }
+}
+
+/// Whether two pieces are the same bytes, of which as many are new.
+fn is_alike(a: &Piece, b: &Piece) -> bool {
+    a.range == b.range && a.seen == b.seen && family(a.kind) == family(b.kind)
 }
 
 /// The packet's IP header, for rules that read it as a buffer.
