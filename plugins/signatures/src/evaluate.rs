@@ -86,6 +86,8 @@ pub struct Evaluator {
     /// The flow that was passed last, when, and by which rule.
     passed: (u64, u64, u32),
     variables: Vec<u64>,
+    /// What was left when the last rule had been tried.
+    fuel: u64,
     /// Counters.
     pub counters: Counters,
 }
@@ -147,6 +149,7 @@ impl Evaluator {
             recent_next: 0,
             passed: (0, 0, 0),
             variables: Vec::new(),
+            fuel: 0,
             counters: Counters::default(),
         })
     }
@@ -176,6 +179,7 @@ impl Evaluator {
             self.counters.too_many += over as u64;
             rules.truncate(CANDIDATES_MAX);
         }
+        self.fuel = if rules.is_empty() { 0 } else { world.fuel() };
         for (rule, by_hit) in rules.into_iter().filter(|(rule, _)| *rule < before) {
             if self.suspensions.holds(rule, facts.at) {
                 self.counters.suspended += 1;
@@ -209,10 +213,10 @@ impl Evaluator {
         out: &mut Vec<Finding>,
     ) -> bool {
         self.counters.tried += 1;
-        let fuel = world.fuel();
         let tried = self.attempt(world, facts, pieces, body, rule);
-        let spent = fuel.saturating_sub(world.fuel());
-        self.suspensions.spent(rule, facts.at, spent);
+        let left = world.fuel();
+        self.suspensions.spent(rule, facts.at, self.fuel.saturating_sub(left));
+        self.fuel = left;
         let transaction = facts.occasion == Occasion::Transaction;
         let evidence = match tried {
             Tried::Match(evidence) => evidence,

@@ -14,6 +14,7 @@ mod header;
 mod inspect;
 mod keys;
 mod memory;
+mod numbered;
 mod numbers;
 mod search;
 mod store;

@@ -24,18 +24,11 @@ pub(crate) fn equal(a: &[u8], b: &[u8], nocase: bool) -> bool {
 }
 
 fn next(hay: &[u8], byte: u8, nocase: bool) -> Option<usize> {
-    let (mask, wanted) =
-        if nocase && byte.is_ascii_alphabetic() { (0x20, byte | 0x20) } else { (0, byte) };
-    let chunks = hay.chunks_exact(16);
-    let rest = chunks.remainder();
-    for (i, chunk) in chunks.enumerate() {
-        let any = chunk.iter().fold(0u8, |any, &b| any | u8::from(b | mask == wanted));
-        if any != 0 {
-            return chunk.iter().position(|&b| b | mask == wanted).map(|at| 16 * i + at);
-        }
+    if nocase && byte.is_ascii_alphabetic() {
+        memchr::memchr2(byte.to_ascii_lowercase(), byte.to_ascii_uppercase(), hay)
+    } else {
+        memchr::memchr(byte, hay)
     }
-    let at = rest.iter().position(|&b| b | mask == wanted)?;
-    Some(hay.len() - rest.len() + at)
 }
 
 /// How often a byte is met in traffic, roughly.

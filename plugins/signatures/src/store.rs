@@ -2,12 +2,12 @@
 //! Guest memory is a cache: what is dropped is read again.
 
 use crate::keys::Keys;
+use crate::numbered::ByNumber;
 use crate::world::World;
 use portcullis_rules_form::{
     AddressRange, Always, Body, Candidate, DataSet, Directory, Hash, Interval, LiteralRow, NONE,
     PortRange, Refused, RuleRow, Section, SetRow, Source, StringRow,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Bytes of bodies, as they lie in the set, of one generation; two are kept.
@@ -19,15 +19,15 @@ const RANGES_KEPT: u32 = 512;
 
 /// Two generations of things: when the younger is full, the older is forgotten.
 struct Kept<T> {
-    young: HashMap<u32, T>,
-    old: HashMap<u32, T>,
+    young: ByNumber<T>,
+    old: ByNumber<T>,
     weight: usize,
     most: usize,
 }
 
 impl<T: Clone> Kept<T> {
     fn new(most: usize) -> Self {
-        Kept { young: HashMap::new(), old: HashMap::new(), weight: 0, most }
+        Kept { young: ByNumber::default(), old: ByNumber::default(), weight: 0, most }
     }
 
     fn find(&mut self, key: u32) -> Option<T> {

@@ -1,7 +1,7 @@
 //! Rules that burn their budget are left out for a while, so that one bad rule costs neither the
 //! plugin nor the flows.
 
-use std::collections::HashMap;
+use crate::numbered::ByNumber;
 
 /// Units of fuel that one rule may cost on one event: about half a millisecond.
 const FUEL_MAX: u64 = 2_000_000;
@@ -17,7 +17,7 @@ const RULES_MAX: usize = 1_024;
 /// What is known of rules that were too dear.
 #[derive(Debug, Default)]
 pub(crate) struct Suspensions {
-    rules: HashMap<u32, (u8, u64)>,
+    rules: ByNumber<(u8, u64)>,
 }
 
 impl Suspensions {
