@@ -178,6 +178,13 @@ fn refused() -> Vec<Talk> {
             b"what is received! the end",
         ),
         talk(
+            "urgent",
+            false,
+            b"",
+            &[Sent { flags: 16 | 32, urgent: 8, ..send(0, b"what is#") }, send(8, b" received!")],
+            read,
+        ),
+        talk(
             "a reset beside the window",
             false,
             b"",

@@ -460,6 +460,18 @@ impl<O: Outlet> StreamSink for AtDesk<'_, O> {
         self.decode(|c, out| c.gap(way(direction), len, out));
     }
 
+    fn urgent(&mut self, direction: Direction, offset: u64, _byte: u8) {
+        let Some(reader) = self.desk.readers.known(self.teller.id) else { return };
+        let skipped =
+            reader.windows.get_mut(direction as usize).is_some_and(|window| window.skip(offset));
+        if skipped {
+            // What was found before it lies nearer to what comes behind.
+            let way = direction as u8;
+            let kept = reader.kept.iter_mut().filter(|k| k.transaction == 0 && k.direction == way);
+            kept.for_each(|kept| kept.end += 1);
+        }
+    }
+
     fn end(&mut self, direction: Direction, _reason: StreamEnd) {
         self.decode(|c, out| {
             c.end(way(direction), out);

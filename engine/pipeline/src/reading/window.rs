@@ -28,6 +28,14 @@ impl Window {
         from
     }
 
+    /// The byte at `offset` was taken out of the stream: those around it follow each other. Says
+    /// whether it was the next one.
+    pub(crate) fn skip(&mut self, offset: u64) -> bool {
+        let next = offset == self.end;
+        self.end += u64::from(next);
+        next
+    }
+
     /// The window.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -54,6 +62,10 @@ mod tests {
         assert_eq!((window.push(0, b"abc"), window.bytes()), (0, &b"abc"[..]));
         assert_eq!((window.push(3, b"de"), window.bytes()), (3, &b"abcde"[..]));
         assert_eq!((window.push(9, b"x"), window.bytes(), window.offset()), (0, &b"x"[..], 9));
+        assert!(window.skip(10) && !window.skip(10), "an urgent byte");
+        assert_eq!((window.push(11, b"w"), window.bytes(), window.offset()), (1, &b"xw"[..], 10));
+        let mut window = Window::default();
+        assert_eq!(window.push(9, b"x"), 0);
         let long = vec![b'y'; 3 * WINDOW_BYTES];
         assert_eq!(window.push(10, &long), 1);
         assert_eq!(window.push(10 + long.len() as u64, b"z"), WINDOW_BYTES);
