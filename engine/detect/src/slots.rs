@@ -38,7 +38,9 @@ impl Slots {
 
 /// Which plugins have finished with which direction of each flow.
 pub(crate) struct Masks {
+    /// As far as a flow was ever marked; the room for the others is allocated and not touched.
     flows: Vec<Mask>,
+    room: usize,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -64,7 +66,8 @@ pub(crate) enum Finished {
 
 impl Masks {
     pub(crate) fn new(flows: u32) -> Self {
-        Masks { flows: vec![Mask::default(); flows as usize] }
+        let room = flows as usize;
+        Masks { flows: Vec::with_capacity(room), room }
     }
 
     #[inline]
@@ -93,7 +96,11 @@ impl Masks {
     }
 
     pub(crate) fn mark(&mut self, (index, generation): FlowRef, bit: u32, what: Finished) {
-        let Some(mask) = self.flows.get_mut(index as usize) else { return };
+        let index = index as usize;
+        if (self.flows.len()..self.room).contains(&index) {
+            self.flows.resize(index + 1, Mask::default());
+        }
+        let Some(mask) = self.flows.get_mut(index) else { return };
         let generation = generation.wrapping_add(1);
         if mask.generation != generation {
             *mask = Mask { generation, ..Mask::default() };

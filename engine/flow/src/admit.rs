@@ -160,7 +160,7 @@ impl FlowTable {
             self.wheel.start(arrival.now);
         }
         self.has_two_ports(arrival);
-        let Some(slot) = self.ranks.pop_front(FREE).or_else(|| self.evict()) else {
+        let Some(slot) = self.ranks.pop_free(FREE).or_else(|| self.evict()) else {
             self.counters.refused += 1;
             return Admission::Refused(DropReason::FlowTableFull);
         };

@@ -77,7 +77,8 @@ impl Patchwork {
 /// The pool of pieces.
 #[derive(Debug)]
 pub(crate) struct Pieces {
-    pieces: Box<[Piece]>,
+    /// As far as they were ever used, within the room allocated at start.
+    pieces: Vec<Piece>,
     free: u32,
     left: u32,
 }
@@ -88,15 +89,7 @@ impl Pieces {
     }
 
     pub(crate) fn new(room: u32) -> Self {
-        let extent = Extent::default();
-        let piece = |n: u32| Piece {
-            held: extent,
-            arrival: extent,
-            next: if n + 1 < room { n + 1 } else { NONE },
-            run: 0,
-        };
-        let free = if room == 0 { NONE } else { 0 };
-        Pieces { pieces: (0..room).map(piece).collect(), free, left: room }
+        Pieces { pieces: Vec::with_capacity(room as usize), free: NONE, left: room }
     }
 
     fn piece(&self, at: u32) -> Option<&Piece> {
@@ -191,13 +184,10 @@ impl Pieces {
     }
 
     fn link(&mut self, work: &mut Patchwork, before: u32, new: Piece) -> u32 {
-        let fresh = self.free;
         let next = self.following(work, before);
-        let Some(piece) = self.piece_mut(fresh) else { return before };
-        let free = piece.next;
-        *piece = Piece { next, ..new };
-        self.free = free;
-        self.left -= 1;
+        let Some(left) = self.left.checked_sub(1) else { return before };
+        let fresh = self.take(Piece { next, ..new });
+        self.left = left;
         work.count += 1;
         match self.piece_mut(before) {
             Some(piece) => piece.next = fresh,
@@ -207,6 +197,23 @@ impl Pieces {
             work.last = fresh;
         }
         fresh
+    }
+
+    /// Puts a piece where one was given back, or else behind those ever used.
+    fn take(&mut self, piece: Piece) -> u32 {
+        let fresh = self.free;
+        match self.piece_mut(fresh) {
+            Some(place) => {
+                let free = place.next;
+                *place = piece;
+                self.free = free;
+                fresh
+            }
+            None => {
+                self.pieces.push(piece);
+                u32::try_from(self.pieces.len()).map_or(NONE, |n| n - 1)
+            }
+        }
     }
 
     fn unlink(&mut self, work: &mut Patchwork, before: u32, gone: u32) {

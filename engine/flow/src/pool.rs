@@ -51,7 +51,9 @@ impl Chain {
 #[derive(Debug)]
 pub(crate) struct Pages {
     bytes: Box<[u8]>,
-    pages: Box<[Page]>,
+    /// As far as they were ever used.
+    pages: Vec<Page>,
+    room: u32,
     lists: Lists,
     used: u32,
     used_max: u32,
@@ -64,13 +66,11 @@ impl Pages {
     }
 
     pub(crate) fn new(room: u32) -> Self {
-        let mut lists = Lists::new(room, HEADS);
-        (0..room).for_each(|page| lists.push_back(FREE, page));
-        let empty = Page { base: 0, owner: NONE, next: NONE };
         Pages {
             bytes: vec![0; room as usize * PAGE_BYTES].into_boxed_slice(),
-            pages: vec![empty; room as usize].into_boxed_slice(),
-            lists,
+            pages: Vec::with_capacity(room as usize),
+            room,
+            lists: Lists::new(room, HEADS),
             used: 0,
             used_max: 0,
         }
@@ -84,7 +84,7 @@ impl Pages {
     /// Pages in no chain.
     #[inline]
     pub(crate) fn left(&self) -> u32 {
-        u32::try_from(self.pages.len()).unwrap_or(u32::MAX) - self.used
+        self.room - self.used
     }
 
     fn page(&self, at: u32) -> Option<&Page> {
@@ -143,12 +143,15 @@ impl Pages {
         base: i64,
         before: Option<u32>,
     ) -> Result<(), Full> {
-        let fresh = self.lists.pop_front(FREE).ok_or(Full)?;
+        let fresh = self.lists.pop_free(FREE).ok_or(Full)?;
         self.used += 1;
         self.used_max = self.used_max.max(self.used);
         let next = before.map_or(chain.first, |page| self.next(page));
-        if let Some(page) = self.pages.get_mut(fresh as usize) {
-            *page = Page { base, owner, next };
+        let page = Page { base, owner, next };
+        match self.pages.get_mut(fresh as usize) {
+            Some(place) => *place = page,
+            // A page used for the first time is the next one behind those in use.
+            None => self.pages.push(page),
         }
         match before {
             Some(page) => self.set_next(page, fresh),

@@ -1,5 +1,6 @@
 //! Two structures of fixed size that never allocate after start: an index from hash to slot, and
-//! lists of slots. They know nothing of what is in the slots.
+//! lists of slots. They know nothing of what is in the slots, and do not touch memory that no slot
+//! has needed yet. (An index that a replay asks for grows instead, since it has time.)
 //!
 //! The index is not hashbrown's: removal leaves tombstones there, and a full table of tombstones
 //! is rehashed (a pause) or grown (an allocation). Here removal shifts the followers back.
@@ -13,7 +14,13 @@ pub(crate) const NONE: u32 = u32::MAX;
 pub(crate) struct Index {
     entries: Box<[u64]>,
     mask: usize,
+    used: usize,
+    /// Where it doubles; never, where it has had all its room from the start.
+    grows_at: usize,
 }
+
+/// Entries that an index begins with that grows.
+const FIRST_ROOM: usize = 1 << 10;
 
 impl Index {
     /// Bytes that an index for `slots` slots takes.
@@ -27,7 +34,37 @@ impl Index {
 
     pub(crate) fn new(slots: u32) -> Self {
         let room = usize::try_from(Self::room(slots)).unwrap_or(8);
-        Index { entries: vec![0; room].into_boxed_slice(), mask: room - 1 }
+        Self::of_room(room, usize::MAX)
+    }
+
+    /// One that begins small and doubles, all at once, as far as `slots` need: hashes scatter few
+    /// slots over all pages of a big one. For where a pause does no harm.
+    pub(crate) fn growing(slots: u32) -> Self {
+        let room = usize::try_from(Self::room(slots)).unwrap_or(8);
+        match room > FIRST_ROOM {
+            true => Self::of_room(FIRST_ROOM, FIRST_ROOM * 2 / 3),
+            false => Self::of_room(room, usize::MAX),
+        }
+    }
+
+    fn of_room(room: usize, grows_at: usize) -> Self {
+        Index { entries: vec![0; room].into_boxed_slice(), mask: room - 1, used: 0, grows_at }
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let room = self.entries.len() * 2;
+        let before = std::mem::replace(self, Self::of_room(room, room * 2 / 3));
+        before.entries.iter().filter(|&&entry| entry != 0).for_each(|&entry| self.settle(entry));
+    }
+
+    fn settle(&mut self, entry: u64) {
+        let mut at = self.home(high(entry));
+        while self.entry(at) != 0 {
+            at += 1;
+        }
+        self.put(at, entry);
+        self.used += 1;
     }
 
     #[inline]
@@ -67,12 +104,10 @@ impl Index {
 
     /// Adds a slot, of which there are never more than the index was made for.
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        let tag = low(hash);
-        let mut at = self.home(tag);
-        while self.entry(at) != 0 {
-            at += 1;
+        if self.used >= self.grows_at {
+            self.grow();
         }
-        self.put(at, u64::from(tag) << 32 | u64::from(slot + 1));
+        self.settle(u64::from(low(hash)) << 32 | u64::from(slot + 1));
     }
 
     /// Takes a slot out and closes the gap.
@@ -101,6 +136,7 @@ impl Index {
             at += 1;
         }
         self.put(gap, 0);
+        self.used -= 1;
     }
 }
 
@@ -121,12 +157,15 @@ struct Link {
     next: u32,
 }
 
-/// Circular lists over the same slots: each slot is in at most one. The heads lie behind the slots,
-/// so that linking has no special cases.
+/// Circular lists over the same slots: each slot is in at most one. The heads lie before the slots,
+/// so that linking has no special cases, and slots that were never in a list are not touched.
 #[derive(Debug)]
 pub(crate) struct Lists {
-    links: Box<[Link]>,
-    slots: u32,
+    /// The heads, and the slots as far as they were ever used.
+    links: Vec<Link>,
+    heads: u32,
+    /// Heads and slots together.
+    room: usize,
 }
 
 impl Lists {
@@ -136,8 +175,23 @@ impl Lists {
     }
 
     pub(crate) fn new(slots: u32, heads: u32) -> Self {
-        let links = (0..slots + heads).map(|n| Link { previous: n, next: n }).collect();
-        Lists { links, slots }
+        let room = slots as usize + heads as usize;
+        let mut links = Vec::with_capacity(room);
+        links.extend((0..heads).map(|n| Link { previous: n, next: n }));
+        Lists { links, heads, room }
+    }
+
+    /// Slots that were ever in a list.
+    fn used(&self) -> u32 {
+        u32::try_from(self.links.len()).unwrap_or(NONE) - self.heads
+    }
+
+    /// The place of a slot, brought into use with those before it.
+    fn place(&mut self, slot: u32) -> Option<u32> {
+        let place = slot.checked_add(self.heads).filter(|&n| (n as usize) < self.room)?;
+        let first = self.used() + self.heads;
+        self.links.extend((first..=place).map(|n| Link { previous: n, next: n }));
+        Some(place)
     }
 
     #[inline]
@@ -162,31 +216,31 @@ impl Lists {
     /// The first slot of a list.
     #[inline]
     pub(crate) fn front(&self, head: u32) -> Option<u32> {
-        let first = self.next(self.slots + head);
-        (first < self.slots).then_some(first)
+        self.next(head).checked_sub(self.heads)
     }
 
     /// Puts a slot that is in no list at the end of one.
     pub(crate) fn push_back(&mut self, head: u32, slot: u32) {
-        let head = self.slots + head;
+        let Some(place) = self.place(slot) else { return };
         let last = self.links.get(head as usize).map_or(head, |link| link.previous);
-        self.join(last, slot);
-        self.join(slot, head);
+        self.join(last, place);
+        self.join(place, head);
     }
 
     /// Puts a slot that is in no list at the start of one.
     pub(crate) fn push_front(&mut self, head: u32, slot: u32) {
-        let head = self.slots + head;
+        let Some(place) = self.place(slot) else { return };
         let first = self.next(head);
-        self.join(slot, first);
-        self.join(head, slot);
+        self.join(place, first);
+        self.join(head, place);
     }
 
     /// Takes a slot out of whichever list it is in.
     pub(crate) fn unlink(&mut self, slot: u32) {
-        let Some(Link { previous, next }) = self.links.get(slot as usize).copied() else { return };
+        let Some(place) = slot.checked_add(self.heads) else { return };
+        let Some(Link { previous, next }) = self.links.get(place as usize).copied() else { return };
         self.join(previous, next);
-        self.join(slot, slot);
+        self.join(place, place);
     }
 
     /// Takes the first slot of a list.
@@ -195,6 +249,20 @@ impl Lists {
         self.unlink(slot);
         Some(slot)
     }
+
+    /// Takes the first slot of a list, or else the next one that was never in any: the list is that
+    /// of the free slots.
+    pub(crate) fn pop_free(&mut self, head: u32) -> Option<u32> {
+        self.pop_front(head).or_else(|| {
+            let slot = self.used();
+            self.place(slot).map(|_| slot)
+        })
+    }
+
+    /// Whether [`Lists::pop_free`] has one.
+    pub(crate) fn has_free(&self, head: u32) -> bool {
+        self.front(head).is_some() || self.links.len() < self.room
+    }
 }
 
 #[cfg(test)]
@@ -202,6 +270,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn a_growing_index_finds_what_it_had() {
+        let hash = |slot: u32| u64::from(slot).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
+        let mut index = Index::growing(5_000);
+        (0..5_000).for_each(|slot| index.insert(hash(slot), slot));
+        (0..5_000).step_by(2).for_each(|slot| index.remove(hash(slot), slot));
+        for slot in 0..5_000 {
+            assert_eq!(index.find(hash(slot), |s| s == slot).is_some(), slot % 2 == 1, "{slot}");
+        }
+        assert_eq!(index.entries.len() as u64, Index::room(5_000));
+    }
 
     proptest! {
         /// Few distinct tags, so that probe runs are long, wrap around and are broken up.
@@ -227,6 +307,29 @@ mod tests {
             }
         }
 
+        /// As if all had been in the list of free slots from the start.
+        #[test]
+        fn free_slots_come_in_order_and_those_given_back_first(
+            steps in prop::collection::vec(any::<bool>(), 1..60)
+        ) {
+            let mut lists = Lists::new(8, 2);
+            let (mut free, mut taken): (Vec<u32>, Vec<u32>) = ((0..8).rev().collect(), vec![]);
+            for take in steps {
+                if take {
+                    prop_assert_eq!(lists.has_free(1), !free.is_empty());
+                    let slot = lists.pop_free(1);
+                    prop_assert_eq!(slot, free.pop());
+                    slot.iter().for_each(|&slot| lists.push_back(0, slot));
+                    taken.extend(slot);
+                } else if !taken.is_empty() {
+                    let slot = taken.remove(taken.len() / 2);
+                    lists.unlink(slot);
+                    lists.push_front(1, slot);
+                    free.push(slot);
+                }
+            }
+        }
+
         #[test]
         fn lists_keep_order(steps in prop::collection::vec((0u32..2, 0u32..8), 1..200)) {
             let mut lists = Lists::new(8, 2);
@@ -238,9 +341,9 @@ mod tests {
                 model[head as usize].push(slot);
                 for head in 0..2 {
                     let mut seen = Vec::new();
-                    let mut at = lists.next(8 + head);
-                    while at < 8 {
-                        seen.push(at);
+                    let mut at = lists.next(head);
+                    while at >= 2 {
+                        seen.push(at - 2);
                         at = lists.next(at);
                     }
                     prop_assert_eq!(&seen, &model[head as usize]);

@@ -122,16 +122,14 @@ impl FlowTable {
     pub fn new(config: FlowConfig) -> Self {
         let room = config.capacity();
         let hash = HashKey::from_seed(config.seed);
-        let mut ranks = Lists::new(room, HEADS);
-        (0..room).for_each(|slot| ranks.push_back(FREE, slot));
         FlowTable {
             config,
             hash,
             flows: Vec::with_capacity(room as usize),
             room,
-            index: Index::new(room),
+            index: if config.index_grows { Index::growing(room) } else { Index::new(room) },
             wheel: Wheel::new(room),
-            ranks,
+            ranks: Lists::new(room, HEADS),
             ended: Vec::with_capacity(ENDED_MAX),
             timeouts: config.timeouts.table(),
             emergency_timeouts: config.emergency.table(),
@@ -306,6 +304,6 @@ impl FlowTable {
             Rank::Proven => &mut self.counters.evicted_proven,
         } += 1;
         self.end(slot, EndReason::Evicted);
-        self.ranks.pop_front(FREE)
+        self.ranks.pop_free(FREE)
     }
 }

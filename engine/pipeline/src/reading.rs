@@ -246,6 +246,8 @@ impl Reading {
                 let fate = self.streams.segment(id, direction, &segment, &policy, at, &mut reading);
                 if reading.is_quiet() {
                     self.streams.forget(id);
+                } else if self.streams.is_over(id) {
+                    reading.is_over();
                 }
                 match fate {
                     SegmentFate::Forward => {

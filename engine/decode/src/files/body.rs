@@ -226,6 +226,8 @@ impl Body {
 
     /// The file as the journal prints it; `None` for a body that is no file.
     pub(crate) fn record(&mut self, tx_id: u32, state: FileState) -> Option<Box<FileRecord>> {
+        // The next body may be long in coming.
+        self.window = Vec::new();
         let (size, gaps) = (self.size, self.gap);
         let cut = self.cut || gaps;
         let state = if state == FileState::Closed && cut { FileState::Truncated } else { state };

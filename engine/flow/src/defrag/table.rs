@@ -80,7 +80,8 @@ pub struct Defragmented<'a> {
 #[derive(Debug)]
 pub struct Defrag {
     config: DefragConfig,
-    datagrams: Box<[Datagram]>,
+    /// As far as their places were ever used.
+    datagrams: Vec<Datagram>,
     index: Index,
     lists: Lists,
     hash: HashKey,
@@ -113,13 +114,11 @@ impl Defrag {
     /// No datagrams; allocates all that it will ever use (see [`DefragConfig::memory_terms`]).
     pub fn new(config: DefragConfig, seed: [u8; 16]) -> Self {
         let room = config.room();
-        let mut lists = Lists::new(room, HEADS);
-        (0..room).for_each(|slot| lists.push_back(FREE, slot));
         Defrag {
             config,
-            datagrams: vec![Datagram::default(); room as usize].into_boxed_slice(),
+            datagrams: Vec::with_capacity(room as usize),
             index: Index::new(room),
-            lists,
+            lists: Lists::new(room, HEADS),
             hash: HashKey::from_seed(seed),
             pages: Pages::new(config.pages()),
             pieces: Pieces::new(config.fragments),
@@ -464,17 +463,20 @@ impl Defrag {
             self.counters.expired += 1;
             self.release(slot);
         }
-        if self.lists.front(FREE).is_none() {
+        if !self.lists.has_free(FREE) {
             self.expire(now, 1);
         }
-        if self.lists.front(FREE).is_none() && placement == Placement::Watching {
+        if !self.lists.has_free(FREE) && placement == Placement::Watching {
             let oldest = self.lists.front(HOLDING).or_else(|| self.lists.front(BARE));
             self.counters.evicted += 1;
             oldest.into_iter().for_each(|slot| self.release(slot));
         }
-        let slot = self.lists.pop_front(FREE)?;
-        if let Some(datagram) = self.datagrams.get_mut(slot as usize) {
-            *datagram = Datagram { key, since: now, ..Datagram::default() };
+        let slot = self.lists.pop_free(FREE)?;
+        let datagram = Datagram { key, since: now, ..Datagram::default() };
+        match self.datagrams.get_mut(slot as usize) {
+            Some(place) => *place = datagram,
+            // A place used for the first time is the next one behind those in use.
+            None => self.datagrams.push(datagram),
         }
         self.index.insert(hash, slot);
         self.lists.push_back(HOLDING, slot);

@@ -102,7 +102,8 @@ pub enum Retry {
 #[derive(Debug)]
 pub struct Streams {
     config: StreamConfig,
-    streams: Box<[Stream]>,
+    /// As far as a stream was ever in them, within the room allocated at start.
+    streams: Vec<Stream>,
     /// By flow index.
     slots: Box<[u32]>,
     lists: Lists,
@@ -115,13 +116,11 @@ impl Streams {
     /// No streams; allocates all that it will ever use (see [`StreamConfig::memory_terms`]).
     pub fn new(config: StreamConfig) -> Self {
         let room = config.room();
-        let mut lists = Lists::new(room, HEADS);
-        (0..room).for_each(|slot| lists.push_back(FREE, slot));
         Streams {
             config,
-            streams: vec![Stream::default(); room as usize].into_boxed_slice(),
+            streams: Vec::with_capacity(room as usize),
             slots: vec![0; config.flows as usize].into_boxed_slice(),
-            lists,
+            lists: Lists::new(room, HEADS),
             pages: Pages::new(config.pages()),
             pieces: Pieces::new(config.segments),
             counters: StreamCounters::default(),
@@ -235,6 +234,12 @@ impl Streams {
         self.free(slot);
     }
 
+    /// Whether both directions have ended: the sink is told nothing of this flow any more.
+    pub fn is_over(&self, id: FlowId) -> bool {
+        let stream = self.slot(id).and_then(|slot| self.streams.get(slot as usize));
+        stream.is_some_and(|s| s.halves.iter().all(|half| half.has(mark::ENDED)))
+    }
+
     /// Forgets a stream without a word.
     pub fn forget(&mut self, id: FlowId) {
         if let Some(slot) = self.slot(id) {
@@ -323,14 +328,19 @@ impl Streams {
             return Err(SegmentFate::Forward);
         };
         debug_assert!(place == 0 || stale.is_some());
-        let slot = match self.lists.pop_front(FREE) {
+        let slot = match self.lists.pop_free(FREE) {
             Some(slot) => slot,
             None => self.evict().ok_or(SegmentFate::Forward)?,
         };
         let syn = segment.has(TcpFlags::SYN) && !segment.has(TcpFlags::ACK);
         let marks = flag::LIVE;
-        if let Some(stream) = self.streams.get_mut(slot as usize) {
-            *stream = Stream { flow: id, marks, ..Stream::default() };
+        let stream = Stream { flow: id, marks, ..Stream::default() };
+        let has_room = self.streams.len() < self.streams.capacity();
+        match self.streams.get_mut(slot as usize) {
+            Some(place) => *place = stream,
+            // A slot used for the first time is the next one behind those in use.
+            None if has_room => self.streams.push(stream),
+            None => {}
         }
         if let Some(place) = self.slots.get_mut(id.index as usize) {
             *place = slot + 1;
@@ -368,7 +378,7 @@ impl Streams {
         let chosen = chosen.or_else(|| self.lists.front(OPEN))?;
         self.counters.evicted += 1;
         self.free(chosen);
-        self.lists.pop_front(FREE)
+        self.lists.pop_free(FREE)
     }
 
     fn free(&mut self, slot: u32) {

@@ -62,6 +62,16 @@ impl<O: Outlet> AtDesk<'_, O> {
         self.desk.readers.known(self.teller.id).is_some_and(|r| r.state == State::Quiet)
     }
 
+    /// Both directions have ended: what was needed to read on is let go, long before the flow is.
+    pub(crate) fn is_over(&mut self) {
+        let id = self.teller.id;
+        let Some(reader) = self.desk.readers.known(id) else { return };
+        reader.conversation = None;
+        reader.windows = Default::default();
+        reader.kept = Vec::new();
+        self.desk.readers.measure(id);
+    }
+
     fn place(&self, direction: Direction) -> Place {
         let flow = self.teller.flow;
         Place {
@@ -174,6 +184,7 @@ impl<O: Outlet> AtDesk<'_, O> {
                 !matches!(reader.application, application::UNKNOWN | application::FAILED);
             if is_known {
                 reader.state = State::Quiet;
+                reader.windows = Default::default();
             }
         }
         self.desk.readers.measure(id);

@@ -5,6 +5,9 @@
 /// Suricata's inspection chunks are 2,560 bytes.
 pub(crate) const WINDOW_BYTES: usize = 4_096;
 
+/// Windows grow by this many bytes.
+const STEP: usize = 2_048;
+
 /// What one direction said last.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
@@ -23,6 +26,11 @@ impl Window {
         let old = self.bytes.len();
         self.bytes.drain(..old.saturating_sub(WINDOW_BYTES));
         let from = self.bytes.len();
+        // Not twice as much as is needed, as it would be by itself: there are many windows.
+        let lacks = (from + new.len()).saturating_sub(self.bytes.capacity());
+        if lacks > 0 {
+            self.bytes.reserve_exact((from + new.len()).next_multiple_of(STEP) - from);
+        }
         self.bytes.extend_from_slice(new);
         self.end = offset + new.len() as u64;
         from
