@@ -8,14 +8,17 @@ pub mod kernel_blocks;
 pub mod live;
 mod mix;
 mod options;
+pub mod paced;
 mod process;
+mod replayed;
 mod street;
 mod traffic;
 
 pub use figure::{Rounds, Wanted, median};
-pub use mix::{Mix, write_mixed_capture};
+pub use mix::{Filling, Literals, Mix, write_filled_capture, write_mixed_capture};
 pub use options::Options;
 pub use process::{Usage, measure, thread_cpu};
+pub use replayed::{Replayed, Replayer, rule_text};
 pub use street::{Detectors, Street};
 pub use traffic::{
     BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_between, udp_frame, udp_frames,

@@ -23,6 +23,12 @@ impl Wire {
     /// # Errors
     /// Not root, or no such device.
     pub fn open(device: &str) -> Result<Wire> {
+        Wire::of(device, 0)
+    }
+
+    /// Also hears frames of this type of Ethernet; none where it is 0.
+    fn of(device: &str, heard: libc::c_int) -> Result<Wire> {
+        let heard = u16::try_from(heard)?.to_be();
         let name = std::ffi::CString::new(device)?;
         // SAFETY: the name is a string that ends with zero. Justification: see the attribute.
         let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
@@ -30,7 +36,7 @@ impl Wire {
             bail!("no device {device}");
         }
         // SAFETY: no pointers; a new descriptor is ours alone.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, i32::from(heard)) };
         if fd < 0 {
             bail!("a packet socket: {}", std::io::Error::last_os_error());
         }
@@ -40,6 +46,7 @@ impl Wire {
         let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         to.sll_family = u16::try_from(libc::AF_PACKET)?;
         to.sll_ifindex = i32::try_from(index)?;
+        to.sll_protocol = heard;
         let one: libc::c_int = 1;
         // SAFETY: both pointers are to live locals whose sizes are given.
         let failed = unsafe {
@@ -81,6 +88,120 @@ impl Wire {
             unsafe { libc::sendmmsg(self.socket.as_raw_fd(), messages.as_mut_ptr(), count, 0) };
         usize::try_from(sent).unwrap_or(0)
     }
+}
+
+/// A packet socket that hears everything on one device, with the kernel's stamps.
+#[derive(Debug)]
+pub struct Tap {
+    socket: OwnedFd,
+}
+
+/// Room for what a receiver without a core cannot read yet, bytes.
+const TAP_BYTES: libc::c_int = 128 << 20;
+
+#[allow(unsafe_code, reason = "packet sockets and their stamps, which no crate in use wraps")]
+impl Tap {
+    /// Opens it on a device of the calling thread's namespace.
+    ///
+    /// # Errors
+    /// Not root, or no such device.
+    pub fn open(device: &str) -> Result<Tap> {
+        let Wire { socket } = Wire::of(device, libc::ETH_P_ALL)?;
+        let set = |option: libc::c_int, value: libc::c_int| {
+            // SAFETY: the pointer is to a live local whose size is given.
+            let failed = unsafe {
+                libc::setsockopt(
+                    socket.as_raw_fd(),
+                    libc::SOL_SOCKET,
+                    option,
+                    (&raw const value).cast(),
+                    u32::try_from(size_of::<libc::c_int>())?,
+                ) < 0
+            };
+            if failed {
+                bail!("a socket's option {option}: {}", std::io::Error::last_os_error());
+            }
+            Ok(())
+        };
+        set(libc::SO_RCVBUFFORCE, TAP_BYTES)?;
+        set(libc::SO_TIMESTAMPNS, 1)?;
+        Ok(Tap { socket })
+    }
+
+    /// Calls `each` with every frame that is there and when the kernel had it, nanoseconds of
+    /// `CLOCK_REALTIME`; waits 50 ms at most where there is none. How many.
+    ///
+    /// # Errors
+    /// The device is gone.
+    pub fn receive(&self, mut each: impl FnMut(&[u8], u64)) -> Result<usize> {
+        let mut poll =
+            libc::pollfd { fd: self.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+        // SAFETY: the pointer is to one live local.
+        unsafe { libc::poll(&raw mut poll, 1, 50) };
+        let mut bytes = [[0_u8; 128]; BATCH];
+        let mut control = [[0_u64; 8]; BATCH];
+        // SAFETY: both are plain integers and pointers; all zero is a value of them.
+        let (mut pieces, mut messages): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) =
+            unsafe { std::mem::zeroed() };
+        let places = bytes.iter_mut().zip(&mut control).zip(&mut pieces).zip(&mut messages);
+        for (((bytes, control), piece), message) in places {
+            *piece = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            message.msg_hdr.msg_iov = piece;
+            message.msg_hdr.msg_iovlen = 1;
+            message.msg_hdr.msg_control = control.as_mut_ptr().cast();
+            message.msg_hdr.msg_controllen = size_of_val(control) as _;
+        }
+        // SAFETY: the messages point to arrays that outlive the call, each of the length given.
+        let taken = unsafe {
+            libc::recvmmsg(
+                self.socket.as_raw_fd(),
+                messages.as_mut_ptr(),
+                u32::try_from(BATCH)?,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        for (message, bytes) in messages.iter().zip(&bytes).take(taken) {
+            let len = usize::try_from(message.msg_len)?.min(bytes.len());
+            each(&bytes[..len], stamp(&message.msg_hdr));
+        }
+        Ok(taken)
+    }
+}
+
+/// The kernel's stamp of a message, nanoseconds; 0 where it has none.
+#[allow(unsafe_code, reason = "control messages are read through pointers")]
+fn stamp(message: &libc::msghdr) -> u64 {
+    // SAFETY: the message was filled in by the kernel; its control buffer is alive.
+    let mut control = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !control.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR answer null or a header inside of the buffer.
+        let header = unsafe { &*control };
+        if (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+            // SAFETY: this kind carries a timespec, at any alignment.
+            let time: libc::timespec =
+                unsafe { libc::CMSG_DATA(control).cast::<libc::timespec>().read_unaligned() };
+            return nanoseconds(time);
+        }
+        // SAFETY: as above.
+        control = unsafe { libc::CMSG_NXTHDR(message, control) };
+    }
+    0
+}
+
+fn nanoseconds(time: libc::timespec) -> u64 {
+    let part = |n: i64| u64::try_from(n).unwrap_or(0);
+    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}
+
+/// Now, by the clock that the kernel stamps frames with.
+#[allow(unsafe_code, reason = "no crate in use wraps it but those of the engine")]
+pub fn realtime_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live local of the right type.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
+    nanoseconds(time)
 }
 
 /// Keeps a thread on one core; 0 is the calling thread.

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::command::{Finished, Running};
@@ -203,13 +203,29 @@ pub struct Delivery {
     pub received: u64,
     /// Datagrams that arrived more than once.
     pub repeated: u64,
+    /// For how long they were sent.
+    pub time: Duration,
+}
+
+impl Delivery {
+    /// Datagrams sent a second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.sent as f64 / self.time.as_secs_f64()
+    }
+
+    /// Whether every one arrived.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.sent == self.received
+    }
 }
 
 /// A numbered, paced UDP stream from one host to another, until [`UdpStream::finish`].
 #[derive(Debug)]
 pub struct UdpStream {
     is_over: Arc<AtomicBool>,
-    sender: std::thread::JoinHandle<u64>,
+    sender: std::thread::JoinHandle<(u64, Duration)>,
     receiver: std::thread::JoinHandle<(u64, u64)>,
 }
 
@@ -225,6 +241,9 @@ impl UdpStream {
     /// Starts sending `per_second` datagrams from `from` to `to`, over IPv4.
     #[must_use]
     pub fn start(from: &Host, to: &Host, per_second: u32) -> UdpStream {
+        static STREAMS: AtomicU64 = AtomicU64::new(1);
+        // What is left of an earlier stream on the way counts for nothing.
+        let name = STREAMS.fetch_add(1, Ordering::Relaxed);
         let is_over = Arc::new(AtomicBool::new(false));
         let target = SocketAddr::from((to.plan.v4, STREAM_PORT));
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -233,17 +252,17 @@ impl UdpStream {
             rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, STREAM_BUFFER_LEN)
                 .expect("root may set a large buffer");
             let _ = ready.send(());
-            receive_numbers(&socket)
+            receive_numbers(&socket, name)
         });
         is_ready.recv_timeout(REQUEST_LIMIT).expect("the receiver starts");
         let flag = Arc::clone(&is_over);
         let sender = from.namespace.within(move || {
             let socket = UdpSocket::bind("0.0.0.0:0").expect("a port is free");
-            let sent = send_numbers(&socket, target, per_second, &flag);
+            let sent = send_numbers(&socket, target, (per_second, name), &flag);
             // The end is told many times, slowly: one of them arrives, even through a lossy gate.
             for _ in 0..20 {
                 std::thread::sleep(Duration::from_millis(20));
-                let _ = socket.send_to(&[0; 8], target);
+                let _ = socket.send_to(&datagram(0, name), target);
             }
             sent
         });
@@ -254,49 +273,78 @@ impl UdpStream {
     #[must_use]
     pub fn finish(self) -> Delivery {
         self.is_over.store(true, Ordering::Relaxed);
-        let sent = self.sender.join().expect("the sending thread does not panic");
+        let (sent, time) = self.sender.join().expect("the sending thread does not panic");
         let (received, repeated) = self.receiver.join().expect("the receiver does not panic");
-        Delivery { sent, received, repeated }
+        Delivery { sent, received, repeated, time }
     }
 }
 
-/// Sends 1, 2, 3, … in bursts of a millisecond; how many the kernel took.
+/// A stream's datagram of a number; number 0 is its end.
+fn datagram(number: u64, name: u64) -> [u8; STREAM_DATAGRAM_LEN] {
+    let mut datagram = [0_u8; STREAM_DATAGRAM_LEN];
+    datagram[..8].copy_from_slice(&number.to_be_bytes());
+    datagram[8..16].copy_from_slice(&name.to_be_bytes());
+    datagram
+}
+
+/// What a sender that had no core makes up for at once, at most: a longer burst says nothing of the
+/// rate that is asked for.
+const DEBT_MAX: Duration = Duration::from_millis(4);
+
+/// Sends 1, 2, 3, … in bursts of a millisecond; how many the kernel took, and in what time.
 fn send_numbers(
     socket: &UdpSocket,
     target: SocketAddr,
-    per_second: u32,
+    (per_second, name): (u32, u64),
     is_over: &AtomicBool,
-) -> u64 {
+) -> (u64, Duration) {
     let started = Instant::now();
+    let mut forgiven = Duration::ZERO;
     let mut sent = 0_u64;
     while !is_over.load(Ordering::Relaxed) {
-        let due = started.elapsed().as_micros() * u128::from(per_second) / 1_000_000;
+        let paid = Duration::from_secs_f64(sent as f64 / f64::from(per_second));
+        let passed = started.elapsed().saturating_sub(forgiven);
+        forgiven += passed.saturating_sub(paid).saturating_sub(DEBT_MAX);
+        let passed = started.elapsed().saturating_sub(forgiven);
+        let due = passed.as_micros() * u128::from(per_second) / 1_000_000;
         while u128::from(sent) < due {
-            let mut datagram = [0_u8; STREAM_DATAGRAM_LEN];
-            datagram[..8].copy_from_slice(&(sent + 1).to_be_bytes());
-            if socket.send_to(&datagram, target).is_err() {
+            if socket.send_to(&datagram(sent + 1, name), target).is_err() {
                 break;
             }
             sent += 1;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    sent
+    (sent, started.elapsed())
 }
 
 /// Counts different and repeated numbers until the number 0 arrives, or nothing for five seconds.
-fn receive_numbers(socket: &UdpSocket) -> (u64, u64) {
+fn receive_numbers(socket: &UdpSocket, name: u64) -> (u64, u64) {
     socket.set_read_timeout(Some(REQUEST_LIMIT)).expect("a time-out can be set");
-    let mut seen = std::collections::HashSet::new();
-    let mut repeated = 0;
+    // By the number: a set that grows while it counts would be a pause of its own.
+    let mut seen = vec![false; 1 << 20];
+    let (mut received, mut repeated) = (0, 0);
     let mut buffer = [0_u8; 2048];
     while let Ok(len) = socket.recv(&mut buffer) {
-        let Some(&number) = buffer[..len].first_chunk::<8>() else { continue };
-        match u64::from_be_bytes(number) {
+        let mut words = buffer[..len].as_chunks::<8>().0.iter().map(|w| u64::from_be_bytes(*w));
+        let (Some(number), Some(of)) = (words.next(), words.next()) else { continue };
+        if of != name {
+            continue;
+        }
+        match number {
             0 => break,
-            number if !seen.insert(number) => repeated += 1,
-            _ => {}
+            number => {
+                let place = usize::try_from(number).expect("a count fits");
+                if place >= seen.len() {
+                    seen.resize(2 * place, false);
+                }
+                if std::mem::replace(&mut seen[place], true) {
+                    repeated += 1;
+                } else {
+                    received += 1;
+                }
+            }
         }
     }
-    (seen.len() as u64, repeated)
+    (received, repeated)
 }

@@ -9,6 +9,7 @@
 mod dns;
 mod frames;
 mod http;
+mod misses;
 mod smtp;
 mod text;
 mod tls;
@@ -16,6 +17,7 @@ mod tls;
 use crate::traffic::Sequence;
 use anyhow::Result;
 use frames::{Ends, Frames};
+pub use misses::{Filling, Literals};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -90,6 +92,34 @@ impl Sequence {
 /// # Errors
 /// The file cannot be written.
 pub fn write_mixed_capture(path: &Path, mix: Mix, flows: u32) -> Result<()> {
+    let at_once = if mix == Mix::TlsBulk { 20 } else { AT_ONCE };
+    write(path, flows, at_once, |sequence, number| conversation(sequence, mix, number))
+}
+
+/// Writes a classic pcap of `flows` conversations, half over HTTP and half plain, all filled in one
+/// way; each has the same packets of the same lengths whatever the filling.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_filled_capture(path: &Path, filling: Filling<'_>, flows: u32) -> Result<()> {
+    write(path, flows, AT_ONCE, |_, number| {
+        // Of its own: what a filling draws must not move what comes behind it.
+        let mut sequence = Sequence(u64::from(number) << 32 | 11);
+        let (port, talk): (u16, _) = match number % 2 {
+            0 => (80, misses::http(&mut sequence, filling)),
+            _ => (4_444, misses::plain(&mut sequence, filling)),
+        };
+        let ends = Ends::new(&mut Sequence(u64::from(number)), number, port, number % 4 < 2);
+        Frames::tcp(ends, talk)
+    })
+}
+
+fn write(
+    path: &Path,
+    flows: u32,
+    at_once: usize,
+    mut conversation: impl FnMut(&mut Sequence, u32) -> Frames,
+) -> Result<()> {
     let mut out = BufWriter::with_capacity(1 << 20, std::fs::File::create(path)?);
     for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
         out.write_all(&word.to_le_bytes())?;
@@ -97,10 +127,9 @@ pub fn write_mixed_capture(path: &Path, mix: Mix, flows: u32) -> Result<()> {
     let mut sequence = Sequence(7);
     let mut active: Vec<Frames> = Vec::new();
     let (mut opened, mut at) = (0, 1_700_000_000_000_000_u64);
-    let at_once = if mix == Mix::TlsBulk { 20 } else { AT_ONCE };
     loop {
         while active.len() < at_once && opened < flows {
-            active.push(conversation(&mut sequence, mix, opened));
+            active.push(conversation(&mut sequence, opened));
             opened += 1;
         }
         if active.is_empty() {

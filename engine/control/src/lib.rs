@@ -7,6 +7,8 @@
 
 #[cfg(feature = "street")]
 pub mod api;
+#[cfg(feature = "street")]
+mod backstage;
 pub mod config;
 #[cfg(feature = "street")]
 pub mod eve;

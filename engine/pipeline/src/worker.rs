@@ -180,7 +180,10 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
                     }
                 }
                 StreetOrder::Spare(id, instance) => {
-                    drop(parts.detectors.install_spare(id, *instance));
+                    // One of a version that has gone may be the last to hold its rules.
+                    if let Err(late) = parts.detectors.install_spare(id, *instance) {
+                        retired.push(Box::new(late));
+                    }
                 }
                 StreetOrder::InitFailed(id) => parts.detectors.init_failed(id),
                 StreetOrder::HostInterests(interests) => {

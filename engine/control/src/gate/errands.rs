@@ -1,8 +1,10 @@
 //! What takes too long for the gate's thread: warming spares, looking through `/proc`.
 //!
-//! One thread; what is asked for while the same is under way is not asked for again.
+//! One thread; what wants a core does it behind everything else. What is asked for while the same
+//! is under way is not asked for again.
 
 use super::keeper::Message;
+use crate::backstage::{SPARE_PATIENCE, SWAP_PATIENCE, behind};
 use crate::config::Config;
 use crate::plugins::{LoadedPlugin, PluginSet};
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -94,11 +96,11 @@ fn run(errands: &Receiver<Errand>, messages: &Sender<Message>, plugins: &Mutex<P
     for errand in errands {
         let answers = match errand {
             Errand::Warm { post, plugin, version, count } => {
-                let mut made: Vec<Message> = (0..count)
-                    .map(|_| Message::Spare(post, plugin, warmed(&version).map(Box::new)))
-                    .collect();
-                made.push(Message::SparesMade(post, plugin));
-                made
+                let made = behind(SPARE_PATIENCE, || {
+                    let spare = || warmed(&version).map(Box::new);
+                    (0..count).map(|_| Message::Spare(post, plugin, spare())).collect::<Vec<_>>()
+                });
+                made.into_iter().chain([Message::SparesMade(post, plugin)]).collect()
             }
             Errand::Own(config) => vec![Message::Own(super::own::protected(&config))],
             Errand::Take(loaded, post) => {
@@ -110,7 +112,7 @@ fn run(errands: &Receiver<Errand>, messages: &Sender<Message>, plugins: &Mutex<P
                 }
             }
             Errand::Drop(what) => {
-                drop(what);
+                behind(SWAP_PATIENCE, || drop(what));
                 Vec::new()
             }
         };

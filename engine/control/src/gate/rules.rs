@@ -5,8 +5,8 @@
 //!   ─► one order for each worker, taken between two bursts: detectors and literals together
 //! ```
 //!
-//! Everything that may fail or takes time is done before the first order is given, off the gate's
-//! thread; a set with a mistake changes nothing. This file must never know what a rule says.
+//! Everything that may fail or takes time is done before the first order is given, behind
+//! everything else that wants a core; a set with a mistake changes nothing. This file must never know what a rule says.
 
 use super::GateHandle;
 use super::answers::{ending, invalid};
@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::swaps::{Ready, give_back, refused};
 use crate::api::model::{RuleSetInfo, RulesSwapped, SwapRules};
 use crate::api::{Peer, Refusal};
+use crate::backstage::{SWAP_PATIENCE, behind};
 use crate::config;
 use crate::plugins::PluginSet;
 use crate::rules::{About, Rules, is_compiled};
@@ -88,8 +89,17 @@ impl GateHandle {
         self.ask(move |keeper| keeper.put_rules_to_work(next)).map_err(|_| ending())
     }
 
-    /// Makes ready what the configuration names; `None` where it names nothing.
+    /// Makes ready what the configuration names, behind everything else that wants a core; `None`
+    /// where it names nothing.
     pub(super) fn next_rules(
+        &self,
+        set: &mut PluginSet,
+        rules: &config::Rules,
+    ) -> Result<Option<NextRules>, Refusal> {
+        behind(SWAP_PATIENCE, || self.make_rules(set, rules))
+    }
+
+    fn make_rules(
         &self,
         set: &mut PluginSet,
         rules: &config::Rules,

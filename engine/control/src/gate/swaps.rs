@@ -5,6 +5,7 @@ use super::answers::{action_name, class_name, ending, missing};
 use super::keeper::Keeper;
 use crate::api::model::{PluginDetail, PluginInfo, PluginList, PluginSwapped, RuleInfo};
 use crate::api::{Peer, Refusal, RefusalKind};
+use crate::backstage::{SWAP_PATIENCE, behind};
 use crate::plugins::{LoadedPlugin, PluginSet, PluginSetError, Swap};
 use portcullis_detect::{Instance, Interests, Scope};
 use portcullis_pipeline::{Post, Prefilter, StreetOrder};
@@ -28,14 +29,18 @@ pub(super) fn refused(error: &dyn std::fmt::Display) -> Refusal {
 }
 
 impl GateHandle {
-    /// Loads and warms off the gate's thread, then puts to work at each post's next burst.
+    /// Loads and warms behind everything else, then puts to work at each post's next burst.
     pub(super) fn swap(&self, who: &Peer, file: &Path) -> Result<PluginSwapped, Refusal> {
         let config = self.config();
         // Held to the end: two swaps at once would have two ideas of what is at work.
         let mut set = self.shared.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-        let swap = set.swap(file, &config.config.plugins).map_err(|e| refused(&e))?;
-        tracing::info!(by = %who, plugin = ?swap.next.plugin, "a detector is swapped");
-        let ready = self.make_ready(&mut set, vec![swap.clone()]).map_err(|e| refused(&e))?;
+        let set = &mut *set;
+        let (swap, ready) = behind(SWAP_PATIENCE, || {
+            let swap = set.swap(file, &config.config.plugins)?;
+            tracing::info!(by = %who, plugin = ?swap.next.plugin, "a detector is swapped");
+            Ok((swap.clone(), self.make_ready(set, vec![swap])?))
+        })
+        .map_err(|e: PluginSetError| refused(&e))?;
         let work = move |keeper: &mut Keeper| {
             keeper.put_to_work(ready);
             PluginSwapped {
