@@ -154,7 +154,10 @@ fn send(per_second: u32, is_over: &AtomicBool) -> Result<(u64, f64)> {
     let (began, mut sent, mut at) = (Instant::now(), 0_u64, 0_usize);
     let mut forgiven = Duration::ZERO;
     while !is_over.load(Ordering::Relaxed) {
-        let due = |time: Duration| (time.as_secs_f64() * f64::from(per_second)) as u64;
+        let due = |time: Duration| {
+            let frames = time.as_nanos() * u128::from(per_second) / 1_000_000_000;
+            u64::try_from(frames).unwrap_or(u64::MAX)
+        };
         let passed = began.elapsed().saturating_sub(forgiven);
         let debt = Duration::from_secs_f64(
             due(passed).saturating_sub(sent) as f64 / f64::from(per_second),
