@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Everything that may fail or takes time is done before the first order is given, behind
-//! everything else that wants a core; a set with a mistake changes nothing. This file must never know what a rule says.
+//! everything else that wants a core; a set with a mistake changes nothing. This file must never
+//! know what a rule says.
 
 use super::GateHandle;
 use super::answers::{ending, invalid};
