@@ -9,17 +9,17 @@
 //!
 //! It must never know what a literal is for.
 
-use portcullis_detect::{Case as PatternCase, OfferedHit, PatternGroup, Patterns};
-use portcullis_matcher::{Budget, BuildError, Builder, Case, Limits, Literal, Matcher};
+mod building;
+
+use building::Building;
+use portcullis_detect::{OfferedHit, PatternGroup, Patterns};
+use portcullis_matcher::{Budget, BuildError, Matcher};
 use portcullis_plugin_abi::buffer_kind;
 use portcullis_types::PluginId;
 use portcullis_wire::protocol;
 
 /// Hits that one event carries at most; more are counted and dropped.
 pub(crate) const HITS_PER_EVENT: usize = 1_024;
-
-/// Literals for some ports that are shorter are looked for at these ports only.
-const SHORT: usize = 4;
 
 /// A group of literals of one plugin.
 #[derive(Debug)]
@@ -266,98 +266,90 @@ fn transport(kind: u16, ip_protocol: u8) -> usize {
     }
 }
 
-/// A prefilter that is being built.
-struct Building {
-    builder: Builder,
-    groups: Vec<Group>,
-    sought: Vec<Sought>,
-    sweeps: Vec<[[Sweep; TRANSPORTS]; 2]>,
-    read: Vec<[bool; 2]>,
-    /// Sets of literals so far.
-    sets: u32,
-}
-
-impl Building {
-    fn new() -> Self {
-        Building {
-            builder: Builder::new(Limits::default()),
-            groups: Vec::new(),
-            sought: Vec::new(),
-            sweeps: vec![Default::default(); buffer_kind::COUNT],
-            read: vec![[false; 2]; buffer_kind::COUNT],
-            sets: 0,
-        }
-    }
-
-    fn add(&mut self, plugin: PluginId, set: &Patterns) -> Result<(), BuildError> {
-        let base = number(self.groups.len());
-        for covers in &set.groups {
-            self.groups.push(Group { plugin, covers: covers.clone() });
-        }
-        // The sets of a group: for its short literals, and for the others.
-        let mut sets: Vec<[Option<Vec<u32>>; 2]> = vec![[None, None]; set.groups.len()];
-        for literal in &set.literals {
-            let Some(covers) = set.groups.get(literal.group as usize) else { continue };
-            let has_ports = !covers.ports.is_empty() || !covers.client_ports.is_empty();
-            let apart = has_ports && literal.bytes.len() < SHORT;
-            let group = base + literal.group;
-            let known = sets.get_mut(literal.group as usize);
-            let Some(known) = known.and_then(|two| two.get_mut(usize::from(apart))) else {
-                continue;
-            };
-            let into = known.get_or_insert_with(|| self.sets_of(group, covers, apart));
-            let id = number(self.sought.len());
-            let length = u16::try_from(literal.bytes.len()).unwrap_or(u16::MAX);
-            self.sought.push(Sought { group, pattern: literal.number, length });
-            let nocase = match literal.case {
-                PatternCase::Exact => Case::Sensitive,
-                PatternCase::Folded => Case::Insensitive,
-            };
-            for &group in &*into {
-                self.builder.add(Literal { id, bytes: &literal.bytes, nocase, group })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The sets that a group's literals are in; new ones where there are none yet.
-    fn sets_of(&mut self, group: u32, covers: &PatternGroup, apart: bool) -> Vec<u32> {
-        let mut out = Vec::new();
-        let own = self.sets;
-        self.sets += u32::from(apart);
-        let Some(ways) = self.sweeps.get_mut(usize::from(family(covers.buffer))) else {
-            return out;
-        };
-        for (direction, transports) in (0_u8..).zip(ways) {
-            if covers.direction.is_some_and(|only| only != direction) {
-                continue;
-            }
-            let both = self.read.get_mut(usize::from(covers.buffer));
-            if let Some(reads) = both.and_then(|both| both.get_mut(usize::from(direction))) {
-                *reads = true;
-            }
-            for (at, sweep) in transports.iter_mut().enumerate() {
-                let is_of = |p: &u8| transport(covers.buffer, *p) == at;
-                let any = covers.protocols.is_empty()
-                    && (at == 0 || family(covers.buffer) == buffer_kind::STREAM);
-                if !any && !covers.protocols.iter().any(is_of) {
-                    continue;
-                }
-                if apart {
-                    sweep.at_ports.push((own, group));
-                    continue;
-                }
-                let sets = &mut self.sets;
-                out.push(*sweep.all.get_or_insert_with(|| {
-                    *sets += 1;
-                    *sets - 1
-                }));
-            }
-        }
-        if apart { vec![own] } else { out }
-    }
-}
-
 fn number(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_detect::{Case as PatternCase, Pattern};
+    use portcullis_plugin_abi::buffer_kind::{FILE_DATA, HTTP_RESPONSE_BODY, PAYLOAD, STREAM};
+
+    /// Literals, each of a group: kind, protocol, server's port.
+    fn prefilter(rows: &[(&str, u16, u8, Option<u16>)]) -> Prefilter {
+        let mut set = Patterns::default();
+        for (number, &(text, buffer, protocol, port)) in (0_u32..).zip(rows) {
+            set.groups.push(PatternGroup {
+                buffer,
+                protocols: vec![protocol],
+                ports: port.map(|p| (p, p)).into_iter().collect(),
+                ..PatternGroup::default()
+            });
+            let (bytes, group) = (text.as_bytes().into(), number);
+            set.literals.push(Pattern { number, bytes, case: PatternCase::Exact, group });
+        }
+        Prefilter::new([(PluginId(0), &set)]).expect("few literals")
+    }
+
+    fn place(protocol: u8, server_port: u16) -> Place {
+        Place { direction: 0, protocol, server_port, client_port: 40_000 }
+    }
+
+    fn found(prefilter: &Prefilter, kind: u16, at: Place, stretch: Stretch<'_>) -> Vec<(u32, u32)> {
+        let (mut hits, mut counters) = (Vec::new(), ScanCounters::default());
+        prefilter.scan((kind, 0), at, stretch, &mut hits, &mut counters);
+        let mut out: Vec<_> = hits.iter().map(|hit| (hit.pattern, hit.end)).collect();
+        out.sort_unstable();
+        out
+    }
+
+    #[test]
+    fn a_group_is_found_in_its_own_kind_protocol_and_ports_only() {
+        let rows = [
+            ("attack-one", PAYLOAD, 6, None),
+            ("attack-one", STREAM, 6, None),
+            ("attack-one", PAYLOAD, 17, None),
+            ("attack-one", PAYLOAD, 6, Some(80)),
+            ("at", PAYLOAD, 6, Some(80)),
+            ("attack-one", FILE_DATA, 6, None),
+            ("attack-one", HTTP_RESPONSE_BODY, 6, None),
+        ];
+        let prefilter = prefilter(&rows);
+        let stretch = Stretch::whole(b"an attack-one!");
+        let numbers = |kind, at| -> Vec<u32> {
+            found(&prefilter, kind, at, stretch).into_iter().map(|(number, _)| number).collect()
+        };
+        assert_eq!(numbers(PAYLOAD, place(6, 80)), [0, 3, 4]);
+        assert_eq!(numbers(PAYLOAD, place(6, 81)), [0]);
+        assert_eq!(numbers(PAYLOAD, place(17, 80)), [2]);
+        assert_eq!(numbers(STREAM, place(6, 80)), [1]);
+        assert_eq!(numbers(FILE_DATA, place(6, 80)), [5]);
+        assert_eq!(numbers(HTTP_RESPONSE_BODY, place(6, 80)), [6]);
+        assert!(!prefilter.reads(STREAM + 200, 0));
+    }
+
+    #[test]
+    fn a_segment_scanned_with_its_stream_has_the_hits_of_the_packet() {
+        let texts = ["wxyz", "abcdefgh", "ghijkl", "a", "lmnopqrstuv"];
+        let rows: Vec<_> = [PAYLOAD, STREAM]
+            .into_iter()
+            .flat_map(|kind| texts.map(|text| (text, kind, 6, None)))
+            .collect();
+        let prefilter = prefilter(&rows);
+        let stream = b"abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz";
+        for from in 0..stream.len() {
+            let stretch = Stretch { bytes: stream, from };
+            let mut shared = Vec::new();
+            let mut counters = ScanCounters::default();
+            prefilter.sweep(STREAM, place(6, 80), stretch, &mut counters, |_, one| {
+                if one.kind == PAYLOAD && one.end >= from + one.length {
+                    shared.push((one.pattern, number(one.end - from)));
+                }
+            });
+            shared.sort_unstable();
+            let alone = Stretch::whole(&stream[from..]);
+            assert_eq!(shared, found(&prefilter, PAYLOAD, place(6, 80), alone), "from {from}");
+        }
+    }
 }
