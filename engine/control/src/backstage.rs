@@ -89,7 +89,7 @@ impl Crew {
                 if let Err(error) = rustix::process::setpriority_process(Some(thread), 19) {
                     tracing::warn!(%error, "compiling competes with the workers for a core");
                 } else {
-                    tracing::debug!(%error, "no SCHED_IDLE: nice 19");
+                    tracing::warn!(%error, "no SCHED_IDLE: what can wait runs at nice 19");
                 }
             }
         }

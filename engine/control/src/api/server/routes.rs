@@ -83,13 +83,7 @@ fn order<B: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
     + Sync
     + 'static,
 ) -> Methods {
-    post(
-        move |State(shared): State<Arc<Shared>>,
-              ConnectInfo(from): ConnectInfo<Connection>,
-              Body(body): Body<B>| async move {
-            perform(&shared, move |o| work(o, &from.peer, body)).await.map(Json)
-        },
-    )
+    order_within(Duration::ZERO, work)
 }
 
 /// The same for what compiles rules or detectors: it may take minutes.
@@ -100,11 +94,23 @@ fn long_order<B: DeserializeOwned + Send + 'static, T: Serialize + Send + 'stati
     + Sync
     + 'static,
 ) -> Methods {
+    order_within(COMPILING, work)
+}
+
+/// An order that may take as long as any request, and at least this long.
+fn order_within<B: DeserializeOwned + Send + 'static, T: Serialize + Send + 'static>(
+    at_least: Duration,
+    work: impl Fn(&dyn Operations, &crate::api::Peer, B) -> Result<T, Refusal>
+    + Clone
+    + Send
+    + Sync
+    + 'static,
+) -> Methods {
     post(
         move |State(shared): State<Arc<Shared>>,
               ConnectInfo(from): ConnectInfo<Connection>,
               Body(body): Body<B>| async move {
-            let limit = shared.timeout.max(COMPILING);
+            let limit = shared.timeout.max(at_least);
             perform_within(&shared, limit, move |o| work(o, &from.peer, body)).await.map(Json)
         },
     )
