@@ -60,6 +60,10 @@ const CASES: &[Case] = &[
     ("\\<a\\>", "", b" <a>", Some((1, 4))),
     ("\\/\\-\\_\\@\\%", "", b"/-_@%", Some((0, 5))),
     ("\\ba\\b", "", b"ba a", Some((3, 4))),
+    ("$()\\n", "", b"a\n", Some((1, 2))),
+    ("a$\\z", "", b"a\n", None),
+    ("(?:\\n|$)+", "", b"a\n", Some((1, 2))),
+    ("a\\z|b$", "", b"a\n", None),
     ("(?=x)\\w+\\b", "", b"\xe9xa\xe9", Some((1, 3))),
     ("\\h\\H\\v\\V\\R", "", b"\ta\nb\r\n", Some((0, 6))),
     ("\\Qa.b\\E+", "", b"a.bb", Some((0, 4))),
@@ -185,13 +189,13 @@ proptest! {
         let mut regexes = Regexes::new(RegexLimits::default());
         let Ok(linear) = regexes.add(&pattern, flags) else { return Ok(()) };
         // An empty look-ahead changes the engine, and nothing else.
-        let backtracking = regexes.add(&format!("(?=){pattern}"), flags);
-        prop_assume!(!pattern.contains('|'));
+        let backtracking = regexes.add(&format!("(?=)(?:{pattern})"), flags);
         let Ok(backtracking) = backtracking else { return Ok(()) };
         let one = regexes.find(linear, &haystack, from, STEPS);
         let other = regexes.find(backtracking, &haystack, from, STEPS);
-        prop_assume!(one != Answer::GaveUp && other != Answer::GaveUp);
-        prop_assert_eq!(one, other, "/{}/", pattern);
+        if one != Answer::GaveUp && other != Answer::GaveUp {
+            prop_assert_eq!(one, other, "/{}/", pattern);
+        }
     }
 }
 

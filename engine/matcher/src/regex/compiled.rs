@@ -3,6 +3,7 @@
 //! The linear engine (finite automata) reads bytes. The backtracking one reads text, so that for
 //! it each byte becomes the character of the same number; ASCII needs no copy.
 
+use super::syntax::Node;
 use super::{Analysis, Answer, Engine, Flags, RegexError, RegexLimits, emit, parse};
 use regex_automata::meta;
 use regex_automata::util::syntax;
@@ -26,11 +27,17 @@ pub(crate) struct Compiled {
     ends_before_newline: bool,
 }
 
+/// What can search for it: finite automata wherever they mean the same.
+fn engine_of(node: &Node) -> Engine {
+    let dollars_follow = !node.ends_before_newline() || node.ends_only_with_dollars(true);
+    if dollars_follow && !node.needs_backtracking() { Engine::Linear } else { Engine::Backtracking }
+}
+
 /// What can be said of an expression without an engine.
 pub(crate) fn analyse(pattern: &str, flags: Flags) -> Result<Analysis, RegexError> {
     let parse::Parsed { node, captures, .. } = parse::parse(pattern, flags)?;
     let (shortest, longest) = node.lengths();
-    let engine = if node.needs_backtracking() { Engine::Backtracking } else { Engine::Linear };
+    let engine = engine_of(&node);
     Ok(Analysis {
         engine,
         anchored_at_start: node.starts_text(),
@@ -55,7 +62,7 @@ impl Compiled {
             return Err(RegexError::TooLong { bytes: pattern.len(), most: limits.pattern_bytes });
         }
         let node = parse::parse(pattern, flags)?.node;
-        let engine = if node.needs_backtracking() { Engine::Backtracking } else { Engine::Linear };
+        let engine = engine_of(&node);
         let text = emit::emit(&node, engine);
         let program = match engine {
             Engine::Linear => Program::Linear(Box::new(linear(&text, limits)?)),

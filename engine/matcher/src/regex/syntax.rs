@@ -189,6 +189,35 @@ impl Node {
         }
     }
 
+    /// Whether a second search, in the text without its last newline, finds what each such `$`
+    /// finds there: nothing may come after it, and nothing else may speak of the text's end.
+    pub(crate) fn ends_only_with_dollars(&self, last: bool) -> bool {
+        match self {
+            Self::Place(Place::EndOrNewline) => last,
+            Self::Place(Place::End) => false,
+            Self::Group(_, node) => node.ends_only_with_dollars(last),
+            Self::Repeat { node, most, .. } => {
+                node.ends_only_with_dollars(last && *most == Some(1))
+            }
+            Self::Choice(nodes) => nodes.iter().all(|node| node.ends_only_with_dollars(last)),
+            Self::Sequence(nodes) => nodes.iter().enumerate().all(|(index, node)| {
+                let rest = nodes.get(index + 1..).unwrap_or_default();
+                node.ends_only_with_dollars(last && rest.iter().all(Self::is_blank))
+            }),
+            _ => true,
+        }
+    }
+
+    /// Whether it is nothing, or another `$`.
+    fn is_blank(&self) -> bool {
+        match self {
+            Self::Empty | Self::Place(Place::EndOrNewline) => true,
+            Self::Group(GroupKind::Capture | GroupKind::Plain, node) => node.is_blank(),
+            Self::Sequence(nodes) => nodes.iter().all(Self::is_blank),
+            _ => false,
+        }
+    }
+
     /// Whether every match begins where the text does.
     pub(crate) fn starts_text(&self) -> bool {
         match self {
