@@ -39,9 +39,12 @@ impl Window {
     /// The byte at `offset` was taken out of the stream: those around it follow each other. Says
     /// whether it was the next one.
     pub(crate) fn skip(&mut self, offset: u64) -> bool {
-        let next = offset == self.end;
-        self.end += u64::from(next);
-        next
+        // Not `end += u64::from(next)`: rustc 1.95 (LLVM 22) folds two such calls in a row wrongly.
+        if offset != self.end {
+            return false;
+        }
+        self.end += 1;
+        true
     }
 
     /// The window.
