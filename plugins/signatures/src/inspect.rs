@@ -38,7 +38,7 @@ pub(crate) struct Subject<'a> {
 enum Outcome {
     Match,
     No,
-    /// All hold, on bytes that were looked through before; another place may take in new ones.
+    /// All hold, on bytes that were looked through before; what begins elsewhere may be new.
     Old,
     /// No, and no other place of an earlier step can help.
     Never,
@@ -228,6 +228,8 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
                     self.cursor = end;
                     self.touch(end);
                     match self.from(subject, rest) {
+                        // Told with its first end: what begins there is not told again.
+                        Outcome::Old if touched.is_some() => return Outcome::Old,
                         Outcome::Old => (refused, none) = (Outcome::Old, Outcome::Old),
                         Outcome::No if has(content::WITHIN_NEXT) => {}
                         Outcome::No if refused == Outcome::Old => return Outcome::Old,
@@ -296,6 +298,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             self.cursor = end;
             self.touch(end);
             match self.from(subject, rest) {
+                Outcome::Old if touched.is_some() => return Outcome::Old,
                 Outcome::Old => none = Outcome::Old,
                 Outcome::No if relative_next => {}
                 decided => return decided,

@@ -42,6 +42,9 @@ pub(crate) struct Outcome {
     pub(crate) frames_in_all: u64,
     /// The signatures that alerted, by capture.
     pub(crate) alerts: BTreeMap<String, BTreeSet<String>>,
+    /// How many alerts there were, by capture.
+    #[allow(dead_code, reason = "not every test counts them")]
+    pub(crate) alert_counts: BTreeMap<String, u64>,
     /// All blocks.
     pub(crate) blocks: Vec<BlockMade>,
 }
@@ -61,12 +64,14 @@ impl Outcome {
             .map(|row| (relative(row["file"].as_str().unwrap_or_default()), ledger_of(row)))
             .collect();
         let mut alerts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut alert_counts: BTreeMap<String, u64> = BTreeMap::new();
         let events = std::fs::read_to_string(eve).expect("replay writes the events");
         for line in events.lines().filter(|line| line.contains("\"alert\"")) {
             let event: Value = serde_json::from_str(line).expect("each line is one JSON object");
             if event["event_type"] == "alert" {
                 let file = relative(event["pcap_filename"].as_str().unwrap_or_default());
                 let signature = event["alert"]["signature"].as_str().unwrap_or_default();
+                *alert_counts.entry(file.clone()).or_default() += 1;
                 alerts.entry(file).or_default().insert(signature.to_owned());
             }
         }
@@ -77,6 +82,7 @@ impl Outcome {
             ledgers,
             frames_in_all: summary["frames"].as_u64().expect("the summary counts frames"),
             alerts,
+            alert_counts,
             blocks: blocks
                 .iter()
                 .map(|row| BlockMade {
