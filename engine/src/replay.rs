@@ -347,6 +347,7 @@ fn readings(replay: &Replay) -> Value {
         "messages": sum(|r| r.messages),
         "records": sum(|r| r.records),
         "undecoded": sum(|r| r.undecoded),
+        "conversation_bytes_most": sum(|r| r.conversation_bytes_most),
         "scans": sum(|r| r.scans.scans),
         "scanned_bytes": sum(|r| r.scans.bytes),
         "hits": sum(|r| r.scans.hits),

@@ -82,3 +82,37 @@ fn an_inventory_proves_a_source_in_its_place_only() {
     let places: Vec<&Value> = proven.iter().map(|block| &block["vlan"]).collect();
     assert_eq!(places, [&serde_json::json!([10])], "{proven:#?}");
 }
+
+#[test]
+fn conversations_beyond_their_memory_go_on_undecoded_and_are_counted() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // Requests whose headers never end: each decoder must keep what it has.
+    let request = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'a'; 1_300]].concat();
+    let client = |n: u16| Ipv4Addr::new(198, 51, 100, u8::try_from(n % 200).expect("below 200"));
+    let lines: Vec<_> =
+        (0..4_000).map(|n| made_traffic::asking(client(n), SERVER, 20_000 + n, &request)).collect();
+    let count = lines.len() as u64;
+    let captures = write(folder.path(), &from(0, made_traffic::mixed(&lines)));
+    let rules = folder.path().join("local.rules");
+    let rule = "alert http any any -> any any (msg:\"Any\"; http.uri; content:\"/\"; sid:1;)\n";
+    std::fs::write(&rules, rule).expect("the temporary folder can be written");
+    let options = ["--rules", &rules.to_string_lossy()];
+    let read = |memory: &str| {
+        let capture =
+            replay(&format!("[streams]\nconversations = \"{memory}\"\n"), &options, &captures)
+                .capture();
+        assert_eq!(capture["forwarded"], 4 * count, "all go on: {capture:#}");
+        let number = |key: &str| capture["reading"][key].as_u64().expect("a number");
+        (number("undecoded"), number("conversation_bytes_most"))
+    };
+    let (undecoded, bytes) = read("64MiB");
+    assert_eq!(undecoded, 0, "there was room for all in {bytes} bytes");
+    assert!(bytes > 4 << 20, "{bytes} bytes do not try the bound");
+    let (undecoded, bytes) = read("1MiB");
+    assert!(bytes <= 1 << 20, "{bytes} bytes of conversations in 1 MiB");
+    assert!(bytes > 1 << 19, "only {bytes} bytes of 1 MiB were used");
+    assert!(undecoded > count / 2 && undecoded <= count, "{undecoded} of {count}");
+}

@@ -91,6 +91,8 @@ pub struct ReadingFigures {
     pub undecoded: u64,
     /// Bytes of all conversations now.
     pub conversation_bytes: u64,
+    /// The most that they took so far.
+    pub conversation_bytes_most: u64,
 }
 
 /// What one lane reads.
@@ -199,6 +201,7 @@ impl Reading {
             records: self.desk.records,
             undecoded: self.desk.readers.refused,
             conversation_bytes: self.desk.readers.bytes() as u64,
+            conversation_bytes_most: self.desk.readers.bytes_most as u64,
         }
     }
 

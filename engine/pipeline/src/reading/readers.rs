@@ -91,6 +91,8 @@ pub(crate) struct Readers {
     slots: Vec<Option<Box<Reader>>>,
     bytes: usize,
     bytes_max: usize,
+    /// The most bytes that they ever took together.
+    pub(crate) bytes_most: usize,
     /// How often patterns were changed.
     pub(crate) epoch: u32,
     /// Flows that were not decoded for want of memory.
@@ -101,7 +103,7 @@ impl Readers {
     /// For a table of so many flows, with so many bytes for their conversations.
     pub(crate) fn new(flows: u32, bytes_max: usize) -> Self {
         let slots = std::iter::repeat_with(|| None).take(flows as usize).collect();
-        Readers { slots, bytes: 0, bytes_max, epoch: 0, refused: 0 }
+        Readers { slots, bytes: 0, bytes_max, bytes_most: 0, epoch: 0, refused: 0 }
     }
 
     /// The reader of a flow, made by `begin` where there is none.
@@ -170,6 +172,7 @@ impl Readers {
         }
         self.refused += u64::from(is_over);
         self.bytes = total;
+        self.bytes_most = self.bytes_most.max(total);
     }
 
     /// The flow is over.
