@@ -4,6 +4,7 @@
 //! are shared and drift; single times are printed only to show the spread.
 
 mod figure;
+mod gates;
 pub mod kernel_blocks;
 pub mod live;
 mod mix;
@@ -12,14 +13,17 @@ pub mod paced;
 mod process;
 mod replayed;
 mod street;
+mod suricata;
 mod traffic;
 
 pub use figure::{Rounds, Wanted, median};
+pub use gates::Gates;
 pub use mix::{Filling, Literals, Mix, write_filled_capture, write_mixed_capture};
 pub use options::Options;
-pub use process::{Usage, measure, thread_cpu};
+pub use process::{Usage, measure, process_cpu, thread_cpu};
 pub use replayed::{Replayed, Replayer, rule_text};
 pub use street::{Detectors, Street};
+pub use suricata::Suricata;
 pub use traffic::{
     BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_between, udp_frame, udp_frames,
     write_udp_capture,

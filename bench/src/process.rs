@@ -1,6 +1,6 @@
 //! A process measured from outside, by the operating system's own accounting.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::process::{Command, Stdio};
 
 /// What a finished process has used.
@@ -58,6 +58,26 @@ pub fn thread_cpu() -> f64 {
     // SAFETY: the pointer is to a live local of the right type. Justification: see the attribute.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut t) };
     t.tv_sec as f64 + t.tv_nsec as f64 / 1e9
+}
+
+/// Processor time of a process that runs, seconds: user and system, all its threads, those that
+/// have ended among them.
+///
+/// # Errors
+/// There is no such process.
+#[allow(unsafe_code, reason = "no crate in use wraps another process's clock")]
+pub fn process_cpu(process: u32) -> Result<f64> {
+    let mut clock: libc::clockid_t = 0;
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let pid = libc::pid_t::try_from(process).context("a process id")?;
+    // SAFETY: both pointers are to live locals of the right types. Justification: see the
+    // attribute.
+    let failed = unsafe {
+        libc::clock_getcpuclockid(pid, &raw mut clock) != 0
+            || libc::clock_gettime(clock, &raw mut t) != 0
+    };
+    ensure!(!failed, "no clock of process {process}: {}", std::io::Error::last_os_error());
+    Ok(t.tv_sec as f64 + t.tv_nsec as f64 / 1e9)
 }
 
 #[allow(unsafe_code, reason = "rusage has no constructor")]

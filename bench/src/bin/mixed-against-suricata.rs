@@ -1,23 +1,39 @@
 //! Mixed traffic and TLS in bulk beside Suricata 7, with the same rules and with none: bytes per
 //! CPU second and peak memory of both.
 //!
-//! It knows both engines only as programs that read a capture; it must never link engine code.
-//! Method: in each round each engine reads the capture and, for what loading costs, a capture of a
-//! few flows; the CPU time of the whole process (all threads, user and system) of the second is
-//! taken from that of the first. Both mean the same by `$HOME_NET`, neither verifies checksums,
-//! both write alerts and nothing else. Ours reads with one worker and all detectors that are
-//! shipped; the rules are compiled once before. Suricata has one thread and the settings that its
-//! package installs, but for outputs.
+//! It knows both engines only as programs that read captures; it must never link engine code.
+//! Method: one process of each, both on the same core, loads once and is then handed captures one
+//! after the other, each with a state of its own: Suricata over its command socket, ours by gates
+//! (`gates.rs`). In each round each reads a capture of a few flows, the large one, and the few
+//! again. What a reading costs is by how much the process's CPU clock went on (user and system, all
+//! its threads, those that have ended among them); the median of what the few flows cost, which is
+//! setting up and clearing away, is taken off. Loading is read from the same clock before the first
+//! capture, and counts for nothing. Both read the few flows once before the rounds. Peak memory is
+//! that of a process of its own each, which reads the large capture once. Both mean the same by
+//! `$HOME_NET`, neither verifies checksums, both write alerts and nothing else. Ours reads with one
+//! worker and all detectors that are shipped; the rules are compiled once before. Suricata has one
+//! thread for packets (`runmode: single`) and the settings that its package installs, but for
+//! outputs.
+//!
+//! Options: `--rules DIR`, `--only rules|tls|none`, `--flows 100000`, `--downloads 250`,
+//! `--rounds 3`, `--core 1`, `--engine`, `--plugins`, `--suricata`.
 
 use anyhow::{Context, Result, ensure};
-use portcullis_bench::{Mix, Options, Rounds, Usage, Wanted, measure, write_mixed_capture};
+use portcullis_bench::{
+    Gates, Mix, Options, Rounds, Suricata, Wanted, measure, median, process_cpu,
+    write_mixed_capture,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 const HOME: &str = "10.0.0.0/8";
 const SURICATA_YAML: &str = "%YAML 1.1
 ---
 include: /etc/suricata/suricata.yaml
+runmode: single
+unix-command:
+  enabled: yes
 stats:
   enabled: no
 outputs:
@@ -32,8 +48,12 @@ logging:
     - console:
         enabled: yes
 ";
-/// What loads and is not counted.
+/// What sets up and clears away, and is not counted.
 const FEW_FLOWS: u32 = 5;
+/// The same in bulk, where one flow is 4 MiB.
+const FEW_DOWNLOADS: u32 = 1;
+/// Reading one capture.
+const READING: Duration = Duration::from_secs(1800);
 
 /// What is compared.
 struct Bench {
@@ -42,16 +62,52 @@ struct Bench {
     suricata: PathBuf,
     folder: PathBuf,
     rounds: u32,
+    core: usize,
     set: Option<PathBuf>,
     text: PathBuf,
 }
 
-/// One engine's reading of a capture: CPU seconds without loading, peak memory, alerts.
-struct Read {
-    cpu: f64,
-    loading: f64,
-    peak: u64,
-    alerts: usize,
+/// A process that reads captures: what it has used when its last reading was done.
+trait Reader {
+    /// Its process.
+    fn id(&self) -> u32;
+    /// Reads a capture.
+    fn read(&mut self, capture: &Path) -> Result<()>;
+
+    /// CPU seconds of one more reading.
+    fn cost(&mut self, capture: &Path) -> Result<f64> {
+        let before = process_cpu(self.id())?;
+        self.read(capture)?;
+        Ok(process_cpu(self.id())? - before)
+    }
+}
+
+impl Reader for Gates {
+    fn id(&self) -> u32 {
+        self.id()
+    }
+
+    /// Its captures were named when it was started, in the order of the rounds.
+    fn read(&mut self, _: &Path) -> Result<()> {
+        self.pass()
+    }
+}
+
+/// Suricata, and where its outputs go.
+struct Peer {
+    suricata: Suricata,
+    log: PathBuf,
+}
+
+impl Reader for Peer {
+    fn id(&self) -> u32 {
+        self.suricata.id()
+    }
+
+    fn read(&mut self, capture: &Path) -> Result<()> {
+        self.suricata.hand(capture, &self.log)?;
+        self.suricata.finish(READING)
+    }
 }
 
 impl Bench {
@@ -64,7 +120,6 @@ impl Bench {
         std::fs::write(self.file("suricata.yaml"), SURICATA_YAML)?;
         std::fs::write(self.file("none.rules"), "")?;
         std::fs::write(self.file("ours.toml"), settings())?;
-        std::fs::create_dir_all(self.file("log"))?;
         self.text = self.file("none.rules");
         if rules.as_os_str().is_empty() {
             return Ok(());
@@ -86,77 +141,125 @@ impl Bench {
         Ok(())
     }
 
-    fn ours(&self, capture: &Path) -> Result<(Usage, usize)> {
-        let events = self.file("ours.json");
-        let mut command = Command::new(&self.engine);
+    /// Ours, loaded; it is to read a few flows, and then these and the large capture in turn.
+    fn ours(&self) -> Result<Gates> {
+        let (few, capture) = (self.file("few.pcap"), self.file("capture.pcap"));
+        let mut captures = vec![few.clone()];
+        for _ in 0..self.rounds {
+            captures.extend([few.clone(), capture.clone(), few.clone()]);
+        }
+        let gates = self.file("gates");
+        std::fs::create_dir(&gates)?;
+        let mut command = self.replay();
+        command.arg("--each");
+        Gates::start(command, &gates, &captures)
+    }
+
+    /// Suricata, loaded.
+    fn theirs(&self) -> Result<Peer> {
+        let log = self.file("log");
+        std::fs::create_dir(&log)?;
+        let suricata = Suricata::start(self.suricata(&log), &self.folder)?;
+        Ok(Peer { suricata, log })
+    }
+
+    /// A replay but for its captures.
+    fn replay(&self) -> Command {
+        let mut command = self.on_core(&self.engine);
         command.args(["replay", "--quiet", "-o", "json", "-c"]).arg(self.file("ours.toml"));
-        command.arg("--plugins").arg(&self.plugins).arg("--eve").arg(&events);
+        command.arg("--plugins").arg(&self.plugins).arg("--eve").arg(self.file("ours.json"));
         if let Some(set) = &self.set {
             command.arg("--rules-compiled").arg(set);
         }
-        let usage = measure(command.arg(capture))?.0;
-        Ok((usage, alerts(&events)?))
+        command
     }
 
-    fn theirs(&self, capture: &Path) -> Result<(Usage, usize)> {
-        let (log, events) = (self.file("log"), self.file("log/eve.json"));
-        let _ = std::fs::remove_file(&events);
-        let mut command = Command::new(&self.suricata);
-        command.arg("-c").arg(self.file("suricata.yaml")).arg("-r").arg(capture);
-        command.arg("-S").arg(&self.text).arg("--set");
+    /// Suricata but for where its captures come from.
+    fn suricata(&self, log: &Path) -> Command {
+        let mut command = self.on_core(&self.suricata);
+        command.arg("-c").arg(self.file("suricata.yaml")).arg("-S").arg(&self.text).arg("--set");
         command.arg(format!("vars.address-groups.HOME_NET=[{HOME}]"));
-        command.args(["--runmode", "single", "-k", "none", "-l"]).arg(log);
-        let usage = measure(&mut command)?.0;
-        Ok((usage, alerts(&events)?))
+        command.args(["-k", "none", "-l"]).arg(log);
+        command
     }
 
-    fn read(
-        &self,
-        engine: impl Fn(&Self, &Path) -> Result<(Usage, usize)>,
-        capture: &Path,
-    ) -> Result<Read> {
-        let (few, _) = engine(self, &self.file("few.pcap"))?;
-        let (usage, alerts) = engine(self, capture)?;
-        let cpu = usage.cpu - few.cpu;
-        Ok(Read { cpu, loading: few.cpu, peak: usage.peak_bytes, alerts })
+    fn on_core(&self, program: &Path) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &self.core.to_string()]).arg(program);
+        command
     }
 
     /// Interleaved rounds over one capture.
     fn compare(&self, what: &str, mix: Mix, flows: u32, wanted: f64) -> Result<()> {
-        let capture = self.file("capture.pcap");
-        write_mixed_capture(&self.file("few.pcap"), mix, FEW_FLOWS.min(flows))?;
+        let (few, capture) = (self.file("few.pcap"), self.file("capture.pcap"));
+        let few_flows = if mix == Mix::TlsBulk { FEW_DOWNLOADS } else { FEW_FLOWS };
+        write_mixed_capture(&few, mix, few_flows.min(flows))?;
         write_mixed_capture(&capture, mix, flows)?;
         let length = |path: &Path| -> Result<f64> { Ok(std::fs::metadata(path)?.len() as f64) };
-        let bytes = length(&capture)? - length(&self.file("few.pcap"))?;
+        let bytes = length(&capture)? - length(&few)?;
         println!("\n{what}: {flows} flows, {:.0} MB", bytes / 1e6);
-        let (mut rates, mut peaks) = (Rounds::default(), Rounds::default());
-        for round in 1..=self.rounds {
-            let ours = self.read(Bench::ours, &capture)?;
-            let theirs = self.read(Bench::theirs, &capture)?;
-            rates.note(bytes / ours.cpu / 1e6, bytes / theirs.cpu / 1e6);
-            peaks.note(ours.peak as f64, theirs.peak as f64);
-            println!(
-                "  round {round}: portcullis {:.2} s (loading {:.2} s), {} alerts; suricata {:.2} \
-                 s (loading {:.2} s), {} alerts; ratio {:.2}",
-                ours.cpu,
-                ours.loading,
-                ours.alerts,
-                theirs.cpu,
-                theirs.loading,
-                theirs.alerts,
-                theirs.cpu / ours.cpu
-            );
+        let (mut ours, mut theirs) = (self.ours()?, self.theirs()?);
+        for (name, reader) in self.named(&mut ours, &mut theirs) {
+            println!("  {name}: loading {:.2} s", process_cpu(reader.id())?);
+            reader.read(&few)?;
         }
+        let (mut small, mut large) = ([vec![], vec![]], [vec![], vec![]]);
+        for _ in 0..self.rounds {
+            for (n, (_, reader)) in self.named(&mut ours, &mut theirs).into_iter().enumerate() {
+                small[n].push(reader.cost(&few)?);
+                large[n].push(reader.cost(&capture)?);
+                small[n].push(reader.cost(&few)?);
+            }
+        }
+        ours.end()?;
+        drop(theirs);
+        let rates = rates(bytes, &small, &large);
         let (ours, theirs, ratio) = rates.summary();
         println!("  MB per CPU second: portcullis {ours:.1}, suricata {theirs:.1}");
         Wanted::AtLeast(wanted).judge(&format!("{what}, bytes per CPU second"), ratio);
-        let (ours, theirs, ratio) = peaks.summary();
-        let mebibyte = f64::from(1 << 20);
-        let (ours, theirs) = (ours / mebibyte, theirs / mebibyte);
+        for folder in ["gates", "log"] {
+            std::fs::remove_dir_all(self.file(folder))?;
+        }
+        self.peaks(what, &capture)
+    }
+
+    /// A process of its own each, which reads the capture once.
+    fn peaks(&self, what: &str, capture: &Path) -> Result<()> {
+        let (events, log) = (self.file("ours.json"), self.file("log"));
+        std::fs::create_dir(&log)?;
+        let ours = measure(self.replay().arg(capture))?.0;
+        let theirs = measure(self.suricata(&log).arg("-r").arg(capture))?.0;
+        let told = [alerts(&events)?, alerts(&log.join("eve.json"))?];
+        println!("  alerts: portcullis {}, suricata {}", told[0], told[1]);
+        std::fs::remove_dir_all(&log)?;
+        let [ours, theirs] =
+            [ours, theirs].map(|usage| usage.peak_bytes as f64 / f64::from(1 << 20));
         println!("  peak MiB: portcullis {ours:.0}, suricata {theirs:.0}");
-        Wanted::AtMost(0.5).judge(&format!("{what}, peak memory"), ratio);
+        Wanted::AtMost(0.5).judge(&format!("{what}, peak memory"), ours / theirs);
         Ok(())
     }
+
+    fn named<'r>(
+        &self,
+        ours: &'r mut Gates,
+        theirs: &'r mut Peer,
+    ) -> [(&'static str, &'r mut dyn Reader); 2] {
+        [("portcullis", ours), ("suricata", theirs)]
+    }
+}
+
+/// Bytes per CPU second of each round: what the large capture cost, less the median of the small.
+fn rates(bytes: f64, small: &[Vec<f64>; 2], large: &[Vec<f64>; 2]) -> Rounds {
+    let [ours, theirs] = [0, 1].map(|n| median(&small[n]));
+    println!("  the few flows: portcullis {ours:.3} s {:.3?}", small[0]);
+    println!("  the few flows: suricata {theirs:.3} s {:.3?}", small[1]);
+    let mut rates = Rounds::default();
+    for (all, peer) in large[0].iter().zip(&large[1]) {
+        let (all, peer) = (all - ours, peer - theirs);
+        println!("  portcullis {all:.3} s, suricata {peer:.3} s, ratio {:.2}", peer / all);
+        rates.note(bytes / all / 1e6, bytes / peer / 1e6);
+    }
+    rates
 }
 
 /// The `*.rules` of a folder, in the order of their names.
@@ -193,6 +296,7 @@ fn main() -> Result<()> {
         suricata: options.take("suricata", "suricata".into())?,
         folder: std::env::temp_dir().join(format!("mixed-{}", std::process::id())),
         rounds: options.take("rounds", 3)?,
+        core: options.take("core", 1)?,
         set: None,
         text: PathBuf::new(),
     };
