@@ -108,6 +108,18 @@ macro_rules! rejects {
     };
 }
 
+impl Reject {
+    /// As [`Reject::suricata_event`], with the version of IP that the packet has.
+    pub const fn suricata_event_in(self, is_v4: bool) -> &'static str {
+        match (self, is_v4) {
+            (Reject::FragmentOverlap, false) => "decoder.ipv6.frag_overlap",
+            (Reject::FragmentPastEnd, false) => "decoder.ipv6.frag_pkt_too_large",
+            (Reject::FragmentUnaligned, true) => "decoder.ipv4.frag_invalid_length",
+            _ => self.suricata_event(),
+        }
+    }
+}
+
 rejects! {
     /// Source and destination address are the same, outside loopback, but not the ports.
     AddressesEqual "addresses_equal" Ipv4 Oddity "ip.addresses_equal";

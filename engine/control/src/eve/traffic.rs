@@ -81,7 +81,8 @@ impl Scribe {
         root.text("pkt_src", FROM_THE_WIRE);
         ether(&mut root, a.conversation.macs);
         let mut anomaly = root.object("anomaly");
-        anomaly.text("type", "decode").text("event", a.reject.suricata_event());
+        let event = a.reject.suricata_event_in(a.conversation.src.is_v4());
+        anomaly.text("type", "decode").text("event", event);
         anomaly.text("layer", a.reject.layer().name());
         drop(anomaly);
         let mut ours = root.object("portcullis");

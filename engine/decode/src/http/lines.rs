@@ -64,6 +64,13 @@ pub(super) fn content_length(value: &[u8]) -> Length {
     number(digits, 10).map_or(Length::Invalid, |length| Length::Bytes { length, odd })
 }
 
+/// As [`content_length`], but for a request: one below zero is none, so that what a receiver reads
+/// as the next request is read as one here, too.
+pub(super) fn request_length(value: &[u8]) -> Length {
+    let before = value.iter().copied().find(|&b| !is_lws(b));
+    if before == Some(b'-') { Length::Invalid } else { content_length(value) }
+}
+
 /// The largest number in the value: where a response's length is ambiguous, nothing of its body is
 /// missed.
 pub(super) fn largest_length(value: &[u8]) -> Length {
@@ -170,6 +177,9 @@ mod tests {
         assert_eq!(content_length(b" 12 "), bytes(12, false));
         assert_eq!(content_length(b"12, 12"), bytes(12, true));
         assert_eq!(content_length(b"+7"), bytes(7, true));
+        assert_eq!(content_length(b"-7"), bytes(7, true));
+        assert_eq!(request_length(b" -7"), Length::Invalid);
+        assert_eq!(request_length(b"7-"), bytes(7, true));
         assert_eq!(largest_length(b"34 68"), bytes(68, true));
         assert_eq!(content_length(b"x"), Length::Invalid);
         assert_eq!(content_length(b"99999999999999999999"), Length::Invalid);

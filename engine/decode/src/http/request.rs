@@ -4,7 +4,7 @@
 use super::Http;
 use super::buffers;
 use super::head::{Fields, field, value};
-use super::lines::{Length, content_length, find_nocase, is_space, without_nul};
+use super::lines::{Length, find_nocase, is_space, request_length, without_nul};
 use super::multipart::Multipart;
 use super::side::State;
 use super::uri;
@@ -314,7 +314,7 @@ impl Http {
         let side = &mut self.request;
         let sheet = &side.shown.sheet;
         let te = value(&side.fields, sheet, b"transfer-encoding").map(without_nul);
-        let length = value(&side.fields, sheet, b"content-length").map(content_length);
+        let length = value(&side.fields, sheet, b"content-length").map(request_length);
         let repeated = field(&side.fields, sheet, b"content-length").is_some_and(|f| f.ambiguous);
         let kind = value(&side.fields, sheet, b"content-type").unwrap_or_default().to_vec();
         let scheme = value(&side.fields, sheet, b"authorization").map(<[u8]>::to_vec);

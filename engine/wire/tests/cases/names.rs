@@ -23,6 +23,23 @@ fn alphabetical_distinct_and_well_formed() {
     }
 }
 
+/// What both versions have carries the name of the packet's.
+#[test]
+fn names_by_version_of_ip() {
+    for &(name, reject, version) in portcullis_wire::DECODE_EVENTS {
+        if version != 0 && reject.suricata_event().ends_with(name.split_once('.').unwrap().1) {
+            assert_eq!(reject.suricata_event_in(version == 4), format!("decoder.{name}"));
+        }
+    }
+    for reject in Reject::ALL.iter().filter(|r| r.layer() == portcullis_wire::Layer::Fragment) {
+        let other = |is_v4: bool| if is_v4 { "decoder.ipv6.frag" } else { "decoder.ipv4.frag" };
+        for is_v4 in [false, true] {
+            let named = reject.suricata_event_in(is_v4);
+            assert!(!named.starts_with(other(is_v4)), "{named}");
+        }
+    }
+}
+
 #[test]
 fn sets() {
     let set: RejectSet = [Reject::Land, Reject::TcpXmas].into_iter().collect();
