@@ -3,6 +3,7 @@
 mod ask;
 mod cli;
 mod ports;
+mod profile;
 mod replay;
 mod rules;
 mod run;

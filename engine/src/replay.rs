@@ -1,7 +1,7 @@
 //! `replay`: the same engine over captures, on the captures' own clock.
 
 use crate::ask::wall_now;
-use crate::cli::{Cli, Output, ReplayArgs};
+use crate::cli::{Cli, Output, ReplayArgs, Replayed};
 use crate::street;
 use anyhow::{Context as _, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -10,8 +10,8 @@ use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
 use portcullis_control::eve::{Context, EveFile, ReplayAudience, ReplayCounts, SegmentLabel};
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
-use portcullis_control::rules::Rules;
-use portcullis_detect::{HostLimits, SeatCounters};
+use portcullis_control::rules::{Rules, is_compiled};
+use portcullis_detect::{Clock, HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
@@ -31,10 +31,11 @@ use std::time::{Duration, Instant};
 const SEED: [u8; 16] = *b"portcullis-again";
 
 /// What does not change from one capture to the next.
-struct Setting {
+pub(crate) struct Setting {
     config: Config,
     snapshot: Arc<Snapshot>,
-    plugins: PluginSet,
+    /// The detectors, and their rules.
+    pub(crate) plugins: PluginSet,
     segment: SegmentId,
     workers: usize,
 }
@@ -65,7 +66,7 @@ struct Sums {
 /// `replay PCAP...`
 pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) -> Result<()> {
     let began = Instant::now();
-    let setting = setting(cli, arguments)?;
+    let setting = setting(cli, &arguments.of, arguments.workers)?;
     let loading = began.elapsed();
     let mut sums = Sums::default();
     let bar = progress_bar(cli, arguments);
@@ -81,8 +82,8 @@ pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) ->
         audience = audience.with_blocks();
     }
     let each: Vec<&[PathBuf]> = match arguments.each {
-        true => arguments.captures.chunks(1).collect(),
-        false => vec![&arguments.captures],
+        true => arguments.of.captures.chunks(1).collect(),
+        false => vec![&arguments.of.captures],
     };
     for paths in each {
         if let [path] = paths {
@@ -98,7 +99,8 @@ pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) ->
     summary(cli, &sums, audience.counts(), loading, out)
 }
 
-fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
+/// What the configuration and the command line say of a replay.
+pub(crate) fn setting(cli: &Cli, arguments: &Replayed, workers: u16) -> Result<Setting> {
     let loaded = match &cli.config {
         Some(path) => Config::load(path).map_err(|d| anyhow!("{d}"))?,
         None => Config::parse(Path::new("the shipped configuration"), SHIPPED.into())
@@ -126,7 +128,7 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
         spares: 1,
         seed: [1, 2],
     };
-    named_rules(arguments, &mut config);
+    named_rules(arguments, &mut config)?;
     let rules = Rules::load(&config.rules)?;
     let files = PluginFiles::Directory(directory);
     let plugins = PluginSet::load(&files, &config.plugins, rules.as_ref(), setup)?;
@@ -142,20 +144,28 @@ fn setting(cli: &Cli, arguments: &ReplayArgs) -> Result<Setting> {
         snapshot: Arc::new(snapshot),
         plugins,
         segment,
-        workers: usize::from(arguments.workers).min(REPLAY_LANES),
+        workers: usize::from(workers).min(REPLAY_LANES),
     })
 }
 
 /// Rules and variables named on the command line take the place of the configuration's.
-fn named_rules(arguments: &ReplayArgs, config: &mut Config) {
+fn named_rules(arguments: &Replayed, config: &mut Config) -> Result<()> {
     if !arguments.rules.is_empty() || arguments.rules_compiled.is_some() {
         config.rules.files.clone_from(&arguments.rules);
         config.rules.compiled.clone_from(&arguments.rules_compiled);
     }
+    if let [only] = &config.rules.files[..]
+        && only.is_file()
+        && is_compiled(only)?
+    {
+        config.rules.compiled = config.rules.files.pop();
+    }
     crate::rules::set_variables(&mut config.rules, &arguments.vars);
+    Ok(())
 }
 
-fn context(setting: &Setting) -> Context {
+/// What events are told with.
+pub(crate) fn context(setting: &Setting) -> Context {
     let labels = setting
         .config
         .segments
@@ -176,7 +186,7 @@ fn carry(
     let mut source = PcapSource::open(paths)?;
     told.lock().unwrap_or_else(PoisonError::into_inner).reading = Some(source.progress());
     setting.plugins.forget_counters();
-    let mut replay = Replay::new(parts(setting, paths)?);
+    let mut replay = Replay::new(parts(setting, paths, None)?);
     let (began, cpu) = (Instant::now(), process_cpu());
     replay.run(&mut source, audience);
     sums.wall += began.elapsed();
@@ -191,7 +201,12 @@ fn carry(
     Ok(())
 }
 
-fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
+/// A street of eight lanes with fresh state; `profile` is the clock that rules are measured by.
+pub(crate) fn parts(
+    setting: &Setting,
+    paths: &[PathBuf],
+    profile: Option<Clock>,
+) -> Result<ReplayParts> {
     let config = &setting.config;
     let mut sized = config.clone();
     sized.flow.memory = sized.flow.memory.min(flow_bytes_needed(paths));
@@ -200,6 +215,7 @@ fn parts(setting: &Setting, paths: &[PathBuf]) -> Result<ReplayParts> {
     let limits = HostLimits {
         flows: flow_config.capacity(),
         segments: u16::try_from(config.segments.len()).unwrap_or(u16::MAX),
+        profile,
         ..HostLimits::default()
     };
     let book = street::book_config(config);
@@ -356,7 +372,8 @@ fn readings(replay: &Replay) -> Value {
     })
 }
 
-fn process_cpu() -> Duration {
+/// Processor time of this process.
+pub(crate) fn process_cpu() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(t.tv_sec).unwrap_or(0), u32::try_from(t.tv_nsec).unwrap_or(0))
 }
@@ -366,7 +383,7 @@ fn progress_bar(cli: &Cli, arguments: &ReplayArgs) -> ProgressBar {
     if !shown {
         return ProgressBar::hidden();
     }
-    let sizes = arguments.captures.iter().filter_map(|p| std::fs::metadata(p).ok());
+    let sizes = arguments.of.captures.iter().filter_map(|p| std::fs::metadata(p).ok());
     let bar = ProgressBar::new(sizes.map(|m| m.len()).sum());
     let shape = "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
     if let Ok(style) = ProgressStyle::with_template(shape) {

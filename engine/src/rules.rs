@@ -34,6 +34,7 @@ pub(crate) fn carry_out(cli: &Cli, verb: &RulesVerb, out: &mut impl Write) -> Re
         RulesVerb::Compile(asked) => compile(cli, asked, out),
         RulesVerb::Policy => Ok(out.write_all(policy::SHIPPED.as_bytes())?),
         RulesVerb::Info(asked) => info(cli, asked, out),
+        RulesVerb::Profile(asked) => crate::profile::profile(cli, asked, out),
         RulesVerb::Swap(asked) => crate::cli::remote::swap_rules(cli, asked, out),
     }
 }

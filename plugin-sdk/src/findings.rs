@@ -96,6 +96,7 @@ pub struct Findings<'a> {
     pub(crate) event: u32,
     pub(crate) verdicts_max: u32,
     pub(crate) sums: Sums,
+    pub(crate) is_profiled: bool,
 }
 
 /// Metrics that are added up within a batch; those behind are told one by one.
@@ -235,6 +236,29 @@ impl<'a> Findings<'a> {
         if let Some(tell) = self.sums.tell.take() {
             tell(&std::mem::take(&mut self.sums.values), &mut self.host);
         }
+    }
+
+    /// Whether an operator wants to know what each rule costs (`portcullis rules profile`): then
+    /// [`Findings::spent_on`] does something.
+    #[inline]
+    pub fn is_profiled(&self) -> bool {
+        self.is_profiled
+    }
+
+    /// What was done since the last such call, or since the batch began, was done for this rule:
+    /// the host measures it. `pattern` is the one whose hit had the rule tried; `found` says
+    /// whether it matched. Where nobody asks it is one test. Capability `profile`.
+    #[inline]
+    pub fn spent_on(&mut self, (gid, sid): (u32, u32), pattern: Option<u32>, found: bool) {
+        if self.is_profiled {
+            self.host.profile((gid, sid), pattern.unwrap_or(NONE), found);
+        }
+    }
+
+    /// What was done since the last such call was done for no single rule. Capability `profile`.
+    #[inline]
+    pub fn spent_on_none(&mut self) {
+        self.spent_on((0, 0), None, false);
     }
 
     /// A random number from the host's seed. Capability `random`.

@@ -1,8 +1,8 @@
 //! The guest's side of the ABI: arenas, the batch loop, and publishing as it goes.
 
 use crate::abi::{
-    ABI, BatchReader, Done, EventKind, FlowRec, Init as InitRecord, Layout, MAGIC, NONE, Output,
-    Verdict, record, write_record,
+    ABI, Batch, BatchReader, Done, EventKind, FlowRec, Init as InitRecord, Layout, MAGIC, NONE,
+    Output, Verdict, record, write_record,
 };
 use crate::findings::Sums;
 use crate::host::Host;
@@ -199,8 +199,16 @@ impl<D: Detector> Guest<D> {
         let header = *reader.header();
         outbox.restart(header.first);
         let verdicts_max = header.verdicts_max;
-        let sums = Sums::default();
-        let mut out = Findings { outbox, host, slots, slot: (0, 0), event: 0, verdicts_max, sums };
+        let mut out = Findings {
+            outbox,
+            host,
+            slots,
+            slot: (0, 0),
+            event: 0,
+            verdicts_max,
+            sums: Sums::default(),
+            is_profiled: header.flags & Batch::PROFILED != 0,
+        };
         let nothing = FlowRec { slot: NONE, ..FlowRec::zeroed() };
         for index in header.first..header.last {
             out.outbox.publish(Count::Progress, index);

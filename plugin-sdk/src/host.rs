@@ -40,6 +40,9 @@ impl Host<'_> {
     pub(crate) fn metric(&mut self, index: u32, value: i64) -> i32 {
         self.0.metric(index, value)
     }
+    pub(crate) fn profile(&mut self, rule: (u32, u32), pattern: u32, found: bool) -> i32 {
+        self.0.profile(rule, pattern, found)
+    }
     pub(crate) fn random(&mut self) -> u64 {
         self.0.random()
     }
@@ -58,6 +61,7 @@ mod imports {
         pub(super) fn log(level: u32, text: *const u8, len: usize) -> i32;
         pub(super) fn metric(index: u32, value: i64) -> i32;
         pub(super) fn pattern_set(rows: *const u8, len: usize) -> i32;
+        pub(super) fn profile(gid: u32, sid: u32, pattern: u32, found: u32) -> i32;
         pub(super) fn random() -> u64;
         pub(super) fn regex_match(id: u32, handle: u32, from: u32) -> i64;
         pub(super) fn section_read(
@@ -117,6 +121,10 @@ impl Host<'_> {
     pub(crate) fn metric(&mut self, index: u32, value: i64) -> i32 {
         // SAFETY: plain values.
         unsafe { imports::metric(index, value) }
+    }
+    pub(crate) fn profile(&mut self, rule: (u32, u32), pattern: u32, found: bool) -> i32 {
+        // SAFETY: plain values.
+        unsafe { imports::profile(rule.0, rule.1, pattern, u32::from(found)) }
     }
     pub(crate) fn random(&mut self) -> u64 {
         // SAFETY: plain values.

@@ -136,7 +136,8 @@
 //!
 //! A regex, a read and every other host function costs fuel by a published table
 //! ([`abi::CALLS`]); [`Findings::fuel`] is the meter by which a detector with many rules suspends
-//! the one that burns its budget, before the budget ends for all.
+//! the one that burns its budget, before the budget ends for all. Say [`Findings::spent_on`] behind
+//! each rule, and `portcullis rules profile` tells what it costs, in the same table as our own.
 //!
 //! # What a detector must know
 //!

@@ -101,6 +101,7 @@ pub(crate) fn link(linker: &mut Linker<GuestSide>, call: Call) -> wasmtime::Resu
         Call::Count => linker.func_wrap(MODULE, name, count),
         Call::Log => linker.func_wrap(MODULE, name, log),
         Call::Metric => linker.func_wrap(MODULE, name, metric),
+        Call::Profile => linker.func_wrap(MODULE, name, reading::profile),
         Call::Random => linker.func_wrap(MODULE, name, random),
         Call::BufferGet => linker.func_wrap(MODULE, name, reading::buffer_get),
         Call::BufferRead => linker.func_wrap(MODULE, name, reading::buffer_read),

@@ -3,6 +3,7 @@
 use crate::data::RegexAnswer;
 use crate::fault::PluginEvent;
 use crate::plugin::Plugin;
+use crate::profile::{Mark, Profile};
 use crate::shelf::Shelf;
 use crate::text::printable;
 use crate::turns::wait_for_turn;
@@ -33,6 +34,8 @@ pub(crate) struct GuestSide {
     pub(crate) memory: Option<Memory>,
     /// The batch's buffers, while the guest runs.
     pub(crate) shelf: Shelf,
+    /// What its rules cost, while the guest runs and somebody wants to know.
+    pub(crate) profile: Option<Box<Profile>>,
     /// Whether init is going on.
     pub(crate) initing: bool,
     /// Regexes given up.
@@ -53,6 +56,7 @@ impl GuestSide {
             random: plugin.seed[0] ^ plugin.seed[1].rotate_left(32),
             memory: None,
             shelf: Shelf::default(),
+            profile: None,
             initing: false,
             given_up: 0,
             plugin,
@@ -168,6 +172,18 @@ impl GuestSide {
                 code::GAVE_UP
             }
         })
+    }
+
+    /// What was spent since the last mark; `before` and `left` are the fuel at the call's begin and
+    /// end.
+    pub(crate) fn profile(&mut self, mark: Mark, before: u64, left: u64) -> i32 {
+        match &mut self.profile {
+            Some(profile) => {
+                profile.mark(mark, before, left);
+                0
+            }
+            None => code::UNSUPPORTED,
+        }
     }
 
     pub(crate) fn pattern_set(&self, rows: &[u8]) -> i32 {

@@ -8,6 +8,7 @@ use crate::manifest::Scope;
 use crate::offer::Offer;
 use crate::panel::{InstallError, Panel};
 use crate::plugin::Plugin;
+use crate::profile::Profile;
 use crate::seat::{Retired, SeatCounters};
 use crate::slots::{FlowRef, Masks};
 use portcullis_plugin_abi::{Direction, EventKind};
@@ -144,6 +145,11 @@ impl FlowHost {
     /// Figures per plugin.
     pub fn counters(&self) -> impl Iterator<Item = (PluginId, &SeatCounters)> {
         self.panel.counters()
+    }
+
+    /// What each plugin's rules cost, where that is measured ([`HostLimits::profile`]).
+    pub fn profiles(&self) -> impl Iterator<Item = (PluginId, &Profile)> {
+        self.panel.profiles()
     }
 
     /// The plugins' own metrics: plugin, name, value.

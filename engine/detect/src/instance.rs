@@ -4,6 +4,7 @@ use crate::calls::NativeCalls;
 use crate::fault::FaultKind;
 use crate::guest::GuestSide;
 use crate::plugin::Plugin;
+use crate::profile::Profile;
 use crate::shelf::Shelf;
 use portcullis_plugin_abi::{Done, Layout, NativeGuest, Output, Verdict, record};
 use std::ops::Range;
@@ -30,6 +31,14 @@ pub(crate) enum Running {
         guest: Box<dyn NativeGuest>,
         side: GuestSide,
     },
+}
+
+/// What a seat lends its instance while the guest runs.
+pub(crate) struct Lent<'a> {
+    /// The batch's buffers.
+    pub(crate) shelf: &'a mut Shelf,
+    /// What its rules cost, where somebody wants to know.
+    pub(crate) profile: &'a mut Option<Box<Profile>>,
 }
 
 /// An instance, warmed: made by [`Plugin::warm`] on any thread and sent to its host.
@@ -106,11 +115,16 @@ impl Instance {
     /// Judges the batch in the input arena; answers the fuel used (0 natively). After a fault the
     /// instance is poisoned: its arenas can be read, and it is never called again.
     #[inline]
-    pub(crate) fn run(&mut self, fuel: u64, now: u64, shelf: &mut Shelf) -> Result<u64, FaultKind> {
+    pub(crate) fn run(&mut self, fuel: u64, now: u64, lent: Lent<'_>) -> Result<u64, FaultKind> {
         if self.poisoned {
             return Err(FaultKind::NoInstance);
         }
+        let Lent { shelf, profile } = lent;
         std::mem::swap(&mut self.side().shelf, shelf);
+        if let Some(profile) = profile.as_mut() {
+            profile.begin(fuel);
+        }
+        std::mem::swap(&mut self.side().profile, profile);
         let result = match &mut self.running {
             Running::Sandboxed { store, batch, .. } => {
                 store.data_mut().turn_to(now);
@@ -126,8 +140,20 @@ impl Instance {
             }
         };
         std::mem::swap(&mut self.side().shelf, shelf);
+        std::mem::swap(&mut self.side().profile, profile);
+        if let Some(profile) = profile.as_mut() {
+            profile.end(self.fuel_left());
+        }
         self.poisoned = result.is_err();
         result
+    }
+
+    /// What is left of the last call's fuel; 0 natively.
+    fn fuel_left(&self) -> u64 {
+        match &self.running {
+            Running::Sandboxed { store, .. } => store.get_fuel().unwrap_or(0),
+            Running::Native { .. } => 0,
+        }
     }
 
     /// What the guest published: counts cut to what its arenas hold.

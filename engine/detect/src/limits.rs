@@ -1,5 +1,6 @@
 //! Every limit of the plugin host, and the memory they add up to.
 
+use crate::profile::Clock;
 use portcullis_types::MemoryTerm;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct HostLimits {
     pub fault_window: Duration,
     /// Faults of one offender after which it is not shown to the plugin until the window is over.
     pub fault_mute: u32,
+    /// Measures what each rule costs, by this clock; `None` for a host that does real work.
+    pub profile: Option<Clock>,
 }
 
 impl Default for HostLimits {
@@ -78,6 +81,7 @@ impl Default for HostLimits {
             fault_offenders: 4,
             fault_window: Duration::from_secs(60),
             fault_mute: 3,
+            profile: None,
         }
     }
 }

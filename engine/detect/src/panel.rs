@@ -7,6 +7,7 @@ use crate::limits::{HostLimits, PLUGINS_MAX};
 use crate::manifest::Scope;
 use crate::offer::{Offer, OfferedHit};
 use crate::plugin::Plugin;
+use crate::profile::Profile;
 use crate::seat::{Desk, Retired, Seat, SeatCounters};
 use crate::slots::{Finished, FlowRef};
 use portcullis_plugin_abi::EventKind;
@@ -233,6 +234,10 @@ impl Panel {
 
     pub(crate) fn counters(&self) -> impl Iterator<Item = (PluginId, &SeatCounters)> {
         self.seats.iter().map(|s| (s.id, &s.counters))
+    }
+
+    pub(crate) fn profiles(&self) -> impl Iterator<Item = (PluginId, &Profile)> {
+        self.seats.iter().filter_map(|s| Some((s.id, s.profile.as_deref()?)))
     }
 
     pub(crate) fn metrics(&mut self, mut each: impl FnMut(PluginId, &str, i64)) {

@@ -140,6 +140,14 @@ impl Plugin {
         &self.manifest.rules
     }
 
+    /// One of its rules, wherever they come from; `gid` 0 stands for the manifest's.
+    pub fn rule(&self, gid: u32, sid: u32) -> Option<Rule> {
+        match &self.reading.data.rules {
+            Some(table) if self.manifest.section.is_some() => table.rule(gid, sid),
+            _ => self.manifest.rule(sid).filter(|_| gid == 0 || gid == self.manifest.gid).cloned(),
+        }
+    }
+
     /// What it looks for. Complete once one instance has been warmed: its code may add to it.
     pub fn patterns(&self) -> Arc<Patterns> {
         match self.reading.given.get() {

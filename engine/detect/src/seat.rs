@@ -17,11 +17,12 @@ use crate::check::{Knowledge, Refusal, finding};
 use crate::conduct::Conduct;
 use crate::data::RuleCache;
 use crate::fault::{Fault, FaultKind, PluginEvent};
-use crate::instance::Instance;
+use crate::instance::{Instance, Lent};
 use crate::limits::{EVENTS_MAX, HostLimits};
 use crate::offer::Offer;
 use crate::places::{HEADER_LEN, STRIDES};
 use crate::plugin::Plugin;
+use crate::profile::Profile;
 use crate::shelf::Shelf;
 use crate::slots::{Finished, FlowRef, Slots};
 use portcullis_plugin_abi::{
@@ -136,6 +137,8 @@ pub(crate) struct Seat {
     pub(crate) resting_until: Option<Tick>,
     pub(crate) next_tick: Option<Tick>,
     pub(crate) counters: SeatCounters,
+    /// What its rules cost; `None` where nobody wants to know.
+    pub(crate) profile: Option<Box<Profile>>,
     conduct: Conduct,
     slots: Slots,
     metrics: Vec<i64>,
@@ -169,6 +172,7 @@ impl Seat {
             resting_until: None,
             next_tick: None,
             counters: SeatCounters::default(),
+            profile: limits.profile.map(|clock| Box::new(Profile::new(clock))),
             conduct: Conduct::new(),
             number: 0,
             pending: Vec::with_capacity(events),
@@ -358,13 +362,15 @@ impl Seat {
             first,
             last,
             verdicts_max: VERDICTS_PER_BATCH,
-            reserved: [0; 7],
+            flags: if self.profile.is_some() { Batch::PROFILED } else { 0 },
+            reserved: [0; 6],
         };
         if !write_record(instance.input(), 0, &header) {
             return Some((Err(FaultKind::Memory), bytemuck::Zeroable::zeroed()));
         }
         let budget = fuel.saturating_mul(u64::from(last - first)).saturating_add(FUEL_BATCH);
-        let result = instance.run(budget, now.0, &mut self.shelf);
+        let lent = Lent { shelf: &mut self.shelf, profile: &mut self.profile };
+        let result = instance.run(budget, now.0, lent);
         self.counters.regexes_given_up += std::mem::take(&mut instance.side().given_up);
         let mut out = instance.published();
         if result.is_err() && out.progress < first {

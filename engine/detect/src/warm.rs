@@ -4,7 +4,7 @@
 use crate::WarmError;
 use crate::fault::FaultKind;
 use crate::guest::GuestSide;
-use crate::instance::{Arenas, Instance, Running, kind_of};
+use crate::instance::{Arenas, Instance, Lent, Running, kind_of};
 use crate::places::{CONFIG_MAX, HEADER_LEN, STRIDES};
 use crate::plugin::{Body, Plugin};
 use crate::shelf::Shelf;
@@ -53,8 +53,8 @@ impl Plugin {
         if !write_record(instance.input(), 0, &empty) {
             return Err(WarmError::Layout("the input arena is too short for a header"));
         }
-        let mut shelf = Shelf::default();
-        instance.run(self.manifest.fuel.event, 0, &mut shelf).map_err(WarmError::Fault)?;
+        let lent = Lent { shelf: &mut Shelf::default(), profile: &mut None };
+        instance.run(self.manifest.fuel.event, 0, lent).map_err(WarmError::Fault)?;
         Ok(instance)
     }
 }

@@ -18,7 +18,7 @@ use crate::lane::Lane;
 use crate::owner::{owner, read_headers};
 use crate::reading::ReadingFigures;
 use portcullis_capture::{FrameSource, Received, RxFrame};
-use portcullis_detect::{HostEvent, HostShard, SeatCounters, Turns};
+use portcullis_detect::{HostEvent, HostShard, Profile, SeatCounters, Turns};
 use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
@@ -107,6 +107,22 @@ impl Replay {
     /// Each flow-scope plugin's figures in each lane.
     pub fn seats(&self) -> impl Iterator<Item = (PluginId, SeatCounters)> {
         self.parts.lanes.iter().flat_map(|l| l.parts.detectors.counters()).map(|(id, c)| (id, *c))
+    }
+
+    /// What the rules of each plugin have cost, lane by lane and shard by shard.
+    pub fn profiles(&self) -> impl Iterator<Item = (PluginId, &Profile)> {
+        let lanes = self.parts.lanes.iter().flat_map(|lane| lane.parts.detectors.profiles());
+        lanes.chain(self.parts.shards.iter().flat_map(HostShard::profiles))
+    }
+
+    /// Each plugin's own metrics, lane by lane and shard by shard.
+    pub fn metrics(&mut self, mut each: impl FnMut(PluginId, &str, i64)) {
+        for lane in &mut self.parts.lanes {
+            lane.parts.detectors.metrics(&mut each);
+        }
+        for shard in &mut self.parts.shards {
+            shard.metrics(&mut each);
+        }
     }
 
     /// What each lane read behind the headers.

@@ -26,15 +26,14 @@ Examples:
 The output is the same, byte for byte, whatever the number of workers. Without -c the shipped
 defaults hold. Without --protected nothing counts as inside, so every offender may be blocked.";
 
-/// `replay`
+/// What a replay is of, and with what: shared by all verbs that replay.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = REPLAY_EXAMPLES)]
-pub(crate) struct ReplayArgs {
+pub(crate) struct Replayed {
     /// pcap or pcapng, also .gz and .zst; several are one timeline, in this order.
     #[arg(value_name = "PCAP", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) captures: Vec<PathBuf>,
     /// Suricata-language rules: a file, or a folder of *.rules; may be repeated. They take the
-    /// place of the configuration's.
+    /// place of the configuration's. A single compiled set is recognised.
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub(crate) rules: Vec<PathBuf>,
     /// A set that `rules compile` made, instead of texts: it loads at once.
@@ -47,6 +46,18 @@ pub(crate) struct ReplayArgs {
     /// Load the detectors of this directory instead of the configuration's.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) plugins: Option<PathBuf>,
+    /// Networks that are protected, instead of the configuration's; may be repeated.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) protected: Vec<Prefix>,
+}
+
+/// `replay`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = REPLAY_EXAMPLES)]
+pub(crate) struct ReplayArgs {
+    /// Of what, and with what.
+    #[command(flatten)]
+    pub(crate) of: Replayed,
     /// Write events (EVE JSON) to this file; `-` is standard output.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) eve: Option<PathBuf>,
@@ -60,9 +71,6 @@ pub(crate) struct ReplayArgs {
     /// Give every capture a fresh state and its own clock, and stamp its name on events and blocks.
     #[arg(long)]
     pub(crate) each: bool,
-    /// Networks that are protected, instead of the configuration's; may be repeated.
-    #[arg(long, value_name = "NETWORK")]
-    pub(crate) protected: Vec<Prefix>,
     /// No progress bar.
     #[arg(short, long)]
     pub(crate) quiet: bool,

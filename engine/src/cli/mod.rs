@@ -12,11 +12,12 @@ mod table;
 mod tests;
 
 pub(crate) use arguments::{
-    CheckArgs, CompletionArgs, DoctorArgs, ExplainArgs, ReplayArgs, RunArgs, VlanArg,
+    CheckArgs, CompletionArgs, DoctorArgs, ExplainArgs, ReplayArgs, Replayed, RunArgs, VlanArg,
 };
 pub(crate) use orders::{BlocksVerb, ExclusionsVerb, ModeArgs, PluginVerb};
 pub(crate) use rules::{
-    RulesCheck, RulesCompile, RulesInfo, RulesSwap, RulesTexts, RulesVerb, SetSid,
+    CostOrder, RulesCheck, RulesCompile, RulesInfo, RulesProfile, RulesSwap, RulesTexts, RulesVerb,
+    SetSid,
 };
 pub(crate) use table::{Table, printable};
 
@@ -87,7 +88,7 @@ pub(crate) enum Verb {
     Replay(ReplayArgs),
     /// Read the configuration and all that it names, and list every mistake.
     Check(CheckArgs),
-    /// Read rules in Suricata's language: check, compile, look into, swap them.
+    /// Read rules in Suricata's language: check, compile, look into, measure, swap them.
     #[command(subcommand)]
     Rules(RulesVerb),
     /// Say which exclusion, class and action decide about an address, and why.

@@ -1,7 +1,7 @@
 //! `rules …`: what can be asked about rules in Suricata's language. Must never know a keyword.
 
-use super::arguments::variable;
-use clap::{Args, Subcommand, ValueHint};
+use super::arguments::{Replayed, variable};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +17,9 @@ pub(crate) enum RulesVerb {
     Policy,
     /// Look into a compiled set, or at one of its rules.
     Info(RulesInfo),
+    /// Say what each rule costs on captures: how often it is tried, how often it matches, how long
+    /// that takes, and which literal has it tried.
+    Profile(RulesProfile),
     /// Put other rules in the place of those that the running engine has, while traffic flows.
     Swap(RulesSwap),
 }
@@ -93,6 +96,54 @@ pub(crate) struct RulesInfo {
     /// A rule: its sid, or gid:sid where the generator is not 1.
     #[arg(value_name = "SID")]
     pub(crate) rule: Option<SetSid>,
+}
+
+/// `rules profile`
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  portcullis rules profile --rules et.rules --var HOME_NET=10.0.0.0/8 monday.pcap
+  portcullis rules profile --rules-compiled rules.prs --sort checks --top 20 *.pcap
+  portcullis rules profile --rules local.rules day.pcap -o json | jq '.rules[] | select(.hits == 0)'
+
+A check is one rule tried on one packet, piece of a stream or message of a transaction, from its
+header on; a hit is one that matched, told or not. LITERAL is what had the rule tried, and where it
+was found; a rule without one is tried on every event of its kind, or by its addresses. TIME is this
+machine's, and SHARE that of all rules. FUEL (of one check) is what the sandbox counts: about an
+instruction a unit, and the same on every run. Any detector that says which rule it tries is in the
+table, whoever made it. What its time beyond rules is (candidates, reading events) stands below.")]
+pub(crate) struct RulesProfile {
+    /// Of what, and with what.
+    #[command(flatten)]
+    pub(crate) of: Replayed,
+    /// What the dearest rule has most of.
+    #[arg(long, value_name = "COST", default_value = "time")]
+    pub(crate) sort: CostOrder,
+    /// How often the captures are gone through: of each time the least counts, so that what
+    /// interrupts one round is not taken for a rule's.
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(crate) rounds: u16,
+    /// How many rules are listed, from the dearest on; 0 lists all that were tried.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub(crate) top: usize,
+}
+
+/// By what costs are put in order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum CostOrder {
+    /// All time.
+    Time,
+    /// Time of one check, in the mean.
+    Mean,
+    /// The longest check.
+    Max,
+    /// All fuel: as time, but the same on every run.
+    Fuel,
+    /// Checks.
+    Checks,
+    /// Matches.
+    Hits,
 }
 
 /// `rules swap`

@@ -70,6 +70,11 @@ pub enum Call {
     /// `pattern_set(at: i32, len: i32) -> i32`: rows of [`crate::PatternRow`]; how many. Init only,
     /// once, and the same rows in every instance.
     PatternSet,
+    /// `profile(gid: i32, sid: i32, pattern: i32, found: i32) -> i32`: what was spent since the
+    /// last such call, or since the batch began, was spent on that rule (sid 0: on none), which was
+    /// tried because of that pattern (-1: of none) and matched (1) or not (0). The host measures;
+    /// in a batch that is not [`crate::Batch::PROFILED`] it does nothing.
+    Profile,
     /// `random() -> i64`: from the seed, so that a replay is exact.
     Random,
     /// `regex_match(id: i32, handle: i32, from: i32) -> i64`: the leftmost match that begins at
@@ -86,7 +91,7 @@ pub enum Call {
 /// and the work behind it (a shared counter is one or two cache misses); a byte copied costs a
 /// quarter of a nanosecond at worst, hence one unit. `buffer_get` counts the buffers that it looks
 /// through instead of bytes.
-pub const CALLS: [(Call, &str, &str, CallCost); 11] = [
+pub const CALLS: [(Call, &str, &str, CallCost); 12] = [
     (Call::Bit, "bit", "bit", CallCost { base: 300, per_byte: 2 }),
     (Call::BufferGet, "buffer_get", "buffer", CallCost { base: 100, per_byte: 1 }),
     (Call::BufferRead, "buffer_read", "buffer", CallCost { base: 100, per_byte: 1 }),
@@ -95,6 +100,7 @@ pub const CALLS: [(Call, &str, &str, CallCost); 11] = [
     (Call::Log, "log", "log", CallCost { base: 500, per_byte: 4 }),
     (Call::Metric, "metric", "metric", CallCost { base: 50, per_byte: 0 }),
     (Call::PatternSet, "pattern_set", "pattern", CallCost { base: 1_000, per_byte: 4 }),
+    (Call::Profile, "profile", "profile", CallCost { base: 50, per_byte: 0 }),
     (Call::Random, "random", "random", CallCost { base: 50, per_byte: 0 }),
     (Call::RegexMatch, "regex_match", "regex", CallCost { base: 1_000, per_byte: 16 }),
     (Call::SectionRead, "section_read", "section", CallCost { base: 100, per_byte: 1 }),
@@ -137,6 +143,8 @@ pub trait NativeHost {
     fn metric(&mut self, index: u32, value: i64) -> i32;
     /// See [`Call::PatternSet`].
     fn pattern_set(&mut self, rows: &[u8]) -> i32;
+    /// See [`Call::Profile`].
+    fn profile(&mut self, rule: (u32, u32), pattern: u32, found: bool) -> i32;
     /// See [`Call::Random`].
     fn random(&mut self) -> u64;
     /// See [`Call::RegexMatch`].

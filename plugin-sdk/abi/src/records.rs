@@ -61,8 +61,15 @@ pub struct Batch {
     pub last: u32,
     /// Verdicts that the host takes from this batch; more are counted and dropped.
     pub verdicts_max: u32,
+    /// [`Batch::PROFILED`].
+    pub flags: u32,
     /// Zero.
-    pub reserved: [u32; 7],
+    pub reserved: [u32; 6],
+}
+
+impl Batch {
+    /// Flag: an operator wants to know what each rule costs, see [`crate::Call::Profile`].
+    pub const PROFILED: u32 = 1;
 }
 
 /// A flow as it stands at an event. Events of one flow share a record while nothing changes.
@@ -458,7 +465,7 @@ layout! {
         magic 0, abi 4, header_len 6, now 8, number 16, flows 24, flow_stride 28, flows_at 32,
         events 36, event_stride 40, events_at 44, buffers 48, buffer_stride 52, buffers_at 56,
         hits 60, hit_stride 64, hits_at 68, slots_at 72, slots_len 76, data_at 80, data_len 84,
-        first 88, last 92, verdicts_max 96, reserved 100,
+        first 88, last 92, verdicts_max 96, flags 100, reserved 104,
     }
     FlowRec 160 {
         id 0, client 8, server 24, client_port 40, server_port 42, vids 44, vlan_depth 50,

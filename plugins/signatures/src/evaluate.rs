@@ -67,6 +67,14 @@ pub struct Counters {
     pub too_many: u64,
 }
 
+/// Why a rule is tried: the literal that was found, [`WAITED`] or [`UNASKED`]. Where there are
+/// several reasons the least counts.
+type Because = u32;
+/// It was found before, and waits for more of its transaction.
+const WAITED: Because = NONE - 1;
+/// Nothing was found: by its event, or by an address.
+const UNASKED: Because = NONE;
+
 /// What became of a rule on an event.
 enum Tried {
     Match(Option<(u32, u32, u32)>),
@@ -173,14 +181,15 @@ impl Evaluator {
         };
         let mut rules = self.candidates(world, facts, pieces, hits);
         let shown = (facts.occasion == Occasion::Stream).then(|| end_of_stream(pieces)).flatten();
-        rules.sort_unstable_by_key(|(rule, by_hit)| (*rule, !by_hit));
+        rules.sort_unstable();
         rules.dedup_by_key(|(rule, _)| *rule);
         if let Some(over) = rules.len().checked_sub(CANDIDATES_MAX) {
             self.counters.too_many += over as u64;
             rules.truncate(CANDIDATES_MAX);
         }
         self.fuel = if rules.is_empty() { 0 } else { world.fuel() };
-        for (rule, by_hit) in rules.into_iter().filter(|(rule, _)| *rule < before) {
+        world.spent_on_none();
+        for (rule, because) in rules.into_iter().filter(|(rule, _)| *rule < before) {
             if self.suspensions.holds(rule, facts.at) {
                 self.counters.suspended += 1;
                 continue;
@@ -190,9 +199,14 @@ impl Evaluator {
                 continue;
             };
             if self.told(world, facts, (rule, &body.head)) {
+                world.spent_on_none();
                 continue;
             }
-            let passed = self.rule(world, facts, pieces, (rule, by_hit), &body, out);
+            let matched = self.counters.matched;
+            let passed = self.rule(world, facts, pieces, (rule, because), &body, out);
+            let literal = (because < WAITED).then_some(because);
+            let found = self.counters.matched > matched;
+            world.spent_on((body.head.gid, body.head.sid), literal, found);
             if passed || out.len() >= FINDINGS_MAX {
                 break;
             }
@@ -208,7 +222,7 @@ impl Evaluator {
         world: &mut impl World,
         facts: &Facts,
         pieces: &mut [Piece<'_>],
-        (rule, by_hit): (u32, bool),
+        (rule, because): (u32, Because),
         body: &Arc<Body>,
         out: &mut Vec<Finding>,
     ) -> bool {
@@ -220,7 +234,7 @@ impl Evaluator {
         let transaction = facts.occasion == Occasion::Transaction;
         let evidence = match tried {
             Tried::Match(evidence) => evidence,
-            Tried::Open if transaction && by_hit => {
+            Tried::Open if transaction && because != UNASKED => {
                 Memory::new(world.slot()).wait(rule, facts.transaction);
                 return false;
             }
@@ -294,14 +308,14 @@ impl Evaluator {
         self.recent_next = (self.recent_next + 1) % RECENT;
     }
 
-    /// Rules to be tried, and whether a hit names them.
+    /// Rules to be tried, and why.
     fn candidates(
         &mut self,
         world: &mut impl World,
         facts: &Facts,
         pieces: &[Piece<'_>],
         hits: impl IntoIterator<Item = u32>,
-    ) -> Vec<(u32, bool)> {
+    ) -> Vec<(u32, Because)> {
         let need = need(facts.occasion);
         let port = facts.ends()[1].1;
         let fits = |c: &&Candidate| {
@@ -313,7 +327,7 @@ impl Evaluator {
         let mut rules = Vec::new();
         for literal in hits {
             if let Some(rows) = self.store.candidates(world, literal) {
-                rules.extend(rows.iter().filter(fits).map(|c| (c.rule, true)));
+                rules.extend(rows.iter().filter(fits).map(|c| (c.rule, literal)));
             }
         }
         let mut by_address = false;
@@ -321,7 +335,7 @@ impl Evaluator {
             if row.rule == NONE {
                 by_address = true;
             } else {
-                rules.push((row.rule, false));
+                rules.push((row.rule, UNASKED));
             }
         }
         if by_address {
@@ -332,11 +346,11 @@ impl Evaluator {
             for (table, address) in tables {
                 self.store.rules_naming(world, table, &address, &mut named);
             }
-            rules.extend(named.into_iter().map(|rule| (rule, false)));
+            rules.extend(named.into_iter().map(|rule| (rule, UNASKED)));
         }
         if facts.occasion == Occasion::Transaction {
             let waiting = Memory::new(world.slot()).waiting(facts.transaction);
-            rules.extend(waiting.into_iter().map(|rule| (rule, true)));
+            rules.extend(waiting.into_iter().map(|rule| (rule, WAITED)));
         }
         rules
     }

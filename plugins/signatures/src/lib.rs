@@ -294,6 +294,14 @@ impl World for Asking<'_, '_> {
         self.out.fuel()
     }
 
+    fn spent_on(&mut self, rule: (u32, u32), literal: Option<u32>, found: bool) {
+        self.out.spent_on(rule, literal, found);
+    }
+
+    fn spent_on_none(&mut self) {
+        self.out.spent_on_none();
+    }
+
     fn slot(&mut self) -> &mut [u8] {
         self.out.slot()
     }

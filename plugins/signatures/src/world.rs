@@ -134,6 +134,11 @@ pub trait World {
     fn bit(&mut self, table: u32, key: &[u8], change: BitChange) -> bool;
     /// What is left of the fuel.
     fn fuel(&mut self) -> u64;
+    /// What was done since the last time was done for this rule (generator and number), tried
+    /// because of that literal; whether it matched.
+    fn spent_on(&mut self, _rule: (u32, u32), _literal: Option<u32>, _found: bool) {}
+    /// What was done since the last time was done for no single rule.
+    fn spent_on_none(&mut self) {}
     /// This flow's memory; empty where there is no flow.
     fn slot(&mut self) -> &mut [u8];
 }

@@ -16,14 +16,25 @@ const CAP_BPF: u32 = 39;
 const CAP_IPC_LOCK: u32 = 14;
 /// Stands in for CAP_BPF.
 const CAP_SYS_ADMIN: u32 = 21;
+/// With it, what compiles and warms for a swap may compete for busy cores once it has waited.
+const CAP_SYS_NICE: u32 = 23;
 
 /// Bytes of locked memory that one inline pair with the default frame pool needs.
 const MEMLOCK_BYTES: u64 = 256 << 20;
 
 /// Looks at this machine and at what this process may do.
 pub fn examine_host() -> Examination {
-    let facts =
-        vec![kernel(), capabilities(), memlock(), hugepages(), jit(), bpf_files(), processors()];
+    let held = effective();
+    let facts = vec![
+        kernel(),
+        capabilities(held),
+        nice(held),
+        memlock(),
+        hugepages(),
+        jit(),
+        bpf_files(),
+        processors(),
+    ];
     Examination { subject: "host".to_owned(), facts }
 }
 
@@ -54,8 +65,7 @@ fn effective() -> u64 {
     line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
 }
 
-fn capabilities() -> Fact {
-    let held = effective();
+fn capabilities(held: u64) -> Fact {
     // CAP_SYS_ADMIN contains what CAP_BPF was split off from it.
     let stands_in = |bit: u32| bit == CAP_BPF && held & (1 << CAP_SYS_ADMIN) != 0;
     let has = |bit: u32| held & (1 << bit) != 0 || stands_in(bit);
@@ -64,9 +74,20 @@ fn capabilities() -> Fact {
     if lacking.is_empty() {
         return Fact::good("capabilities", "CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF are there");
     }
-    let wanted = "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_BPF CAP_IPC_LOCK";
+    let wanted = "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_BPF CAP_IPC_LOCK CAP_SYS_NICE";
     let remedy = format!("run as root, or in the systemd unit: {wanted}");
     Fact::bad("capabilities", format!("lacking {}", lacking.join(", ")), remedy)
+}
+
+/// Swaps of rules and plugins wait for idle cores; without the right they wait for ever on a
+/// machine that is never idle.
+fn nice(held: u64) -> Fact {
+    if held & (1 << CAP_SYS_NICE) != 0 {
+        return Fact::good("scheduling", "CAP_SYS_NICE is there");
+    }
+    let remedy = "add CAP_SYS_NICE to AmbientCapabilities, or leave a core to no worker";
+    let value = "lacking CAP_SYS_NICE: rules and plugins are swapped only while a core is idle";
+    Fact::notice("scheduling", value, remedy)
 }
 
 fn memlock() -> Fact {
@@ -150,9 +171,25 @@ mod tests {
     }
 
     #[test]
+    fn the_right_to_compete_for_cores_is_asked_for() {
+        assert!(nice(1 << CAP_SYS_NICE).remedy.is_none());
+        let lacking = nice(!(1 << CAP_SYS_NICE));
+        assert_eq!(lacking.verdict, super::super::Health::Notice);
+        assert!(lacking.remedy.is_some_and(|remedy| remedy.contains("CAP_SYS_NICE")));
+    }
+
+    #[test]
     fn this_machine_is_examined() {
         let examination = examine_host();
-        for name in ["kernel", "capabilities", "memlock", "hugepages", "bpf_jit", "processors"] {
+        for name in [
+            "kernel",
+            "capabilities",
+            "scheduling",
+            "memlock",
+            "hugepages",
+            "bpf_jit",
+            "processors",
+        ] {
             assert!(!examination.fact(name).unwrap().value.is_empty());
         }
         for fact in &examination.facts {

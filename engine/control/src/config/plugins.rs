@@ -17,9 +17,9 @@ words! {
 }
 
 /// What a plugin may use beside reading what it is given, by the manifest's names.
-pub const CAPABILITIES: [&str; 11] = [
-    "bit", "buffer", "count", "fuel", "log", "metric", "pass", "pattern", "random", "regex",
-    "section",
+pub const CAPABILITIES: [&str; 12] = [
+    "bit", "buffer", "count", "fuel", "log", "metric", "pass", "pattern", "profile", "random",
+    "regex", "section",
 ];
 
 /// `[plugins.grant.NAME]`: what one plugin is allowed, whatever its manifest asks for.

@@ -2,6 +2,7 @@
 //! for or not granted answers `UNSUPPORTED`.
 
 use crate::guest::GuestSide;
+use crate::profile::Mark;
 use portcullis_plugin_abi::{Call, KEY_MAX, NativeHost, Operation, TEXT_MAX, code};
 
 /// One native guest's host functions.
@@ -61,6 +62,13 @@ impl NativeHost for NativeCalls<'_> {
         match self.0.refusal(Call::PatternSet, 0, 0) {
             Some(code) => code,
             None => self.0.pattern_set(rows),
+        }
+    }
+
+    fn profile(&mut self, rule: (u32, u32), pattern: u32, found: bool) -> i32 {
+        match self.0.refusal(Call::Profile, 0, 0) {
+            Some(code) => code,
+            None => self.0.profile(Mark { rule, pattern, found }, 0, 0),
         }
     }
 

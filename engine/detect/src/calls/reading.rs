@@ -1,8 +1,9 @@
 //! The host functions that read: whole buffers by handle, regexes over them, sections; and what a
-//! guest says and asks about itself: its patterns, its fuel.
+//! guest says and asks about itself: its patterns, its fuel, what it spent that on.
 
 use super::{Answer, bytes, charge};
 use crate::guest::GuestSide;
+use crate::profile::Mark;
 use portcullis_plugin_abi::{Call, KEY_MAX, code};
 use wasmtime::Caller;
 
@@ -101,4 +102,18 @@ pub(super) fn pattern_set(mut caller: Caller<'_, GuestSide>, at: u32, len: u32) 
 pub(super) fn fuel(mut caller: Caller<'_, GuestSide>) -> wasmtime::Result<u64> {
     charge(&mut caller, Call::Fuel, 0)?;
     caller.get_fuel()
+}
+
+pub(super) fn profile(
+    mut caller: Caller<'_, GuestSide>,
+    gid: u32,
+    sid: u32,
+    pattern: u32,
+    found: u32,
+) -> Answer {
+    let before = caller.get_fuel()?;
+    charge(&mut caller, Call::Profile, 0)?;
+    let left = caller.get_fuel()?;
+    let mark = Mark { rule: (gid, sid), pattern, found: found != 0 };
+    Ok(caller.data_mut().profile(mark, before, left))
 }
