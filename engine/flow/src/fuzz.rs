@@ -4,8 +4,8 @@ use crate::config::{FlowConfig, Midstream, Size, WhenFull};
 use crate::defrag::{Defrag, DefragConfig, DefragPolicy, FragmentFate};
 use crate::flow::{Direction, FlowId};
 use crate::streams::{
-    Placement, Retain, Retry, Segment, StreamAnomaly, StreamConfig, StreamEnd, StreamPolicy,
-    StreamSink, Streams, Urgent,
+    Placement, Retain, Segment, StreamAnomaly, StreamConfig, StreamEnd, StreamPolicy, StreamSink,
+    Streams, Urgent,
 };
 use crate::table::{Admission, FlowTable};
 use crate::target::TargetPolicy;
@@ -170,14 +170,6 @@ pub fn fuzz_streams(bytes: &[u8]) {
         let now = Tick(n as u64 * 1_000_000_000);
         let sink = sinks.get_mut(id.index as usize).expect("two flows");
         streams.segment(id, direction, &segment, &policy, now, sink);
-        if who & 0xf0 == 0x30 {
-            let at = streams.position(id, direction).unwrap_or(0);
-            let retry = if who & 8 == 8 { Retry::Refuse } else { Retry::Again };
-            let start = at.saturating_sub(u64::from(back));
-            if streams.rollback(id, direction, start..at, retry) {
-                sink.back(direction, streams.position(id, direction).unwrap_or(0));
-            }
-        }
         if who & 0xf0 == 0x50 {
             streams.end(id, &policy, sink);
             *sink = Ordered::default();
@@ -207,11 +199,6 @@ impl Ordered {
         *next += len;
         let [to_server, to_client] = self.ended;
         assert!(!if direction == Direction::ToServer { to_server } else { to_client });
-    }
-
-    fn back(&mut self, direction: Direction, offset: u64) {
-        let [to_server, to_client] = &mut self.next;
-        *(if direction == Direction::ToServer { to_server } else { to_client }) = offset;
     }
 }
 

@@ -50,7 +50,7 @@ pub use fuzz::{fuzz_admit, fuzz_defrag, fuzz_streams};
 pub use hash::{HashKey, lane_hash, lane_of};
 pub use proven::{PROOF_WINDOW, ProvenSources};
 pub use streams::{
-    EVIDENCE_MAX, Invalid, OneSided, Placement, Retain, Retry, STREAM_EVENTS, Segment, SegmentFate,
+    EVIDENCE_MAX, Invalid, OneSided, Placement, Retain, STREAM_EVENTS, Segment, SegmentFate,
     StreamAnomaly, StreamConfig, StreamCounters, StreamEnd, StreamEvent, StreamPickup,
     StreamPolicy, StreamSink, Streams, Urgent, Versions,
 };

@@ -342,36 +342,6 @@ impl Pieces {
         }
     }
 
-    /// Takes out what `extent` covers.
-    pub(crate) fn cut(&mut self, work: &mut Patchwork, extent: Extent) {
-        let mut before = self.before(work, extent.start);
-        loop {
-            let here = self.following(work, before);
-            let Some(piece) = self.piece(here).copied().filter(|p| p.held.start < extent.end)
-            else {
-                return;
-            };
-            let met = piece.held.meet(&extent);
-            if piece.held.start < met.start {
-                if met.end < piece.held.end && self.left > 0 {
-                    let left = Extent { end: met.start, ..piece.held };
-                    self.link(work, before, Piece { held: left, ..piece });
-                } else if let Some(piece) = self.piece_mut(here) {
-                    piece.held.end = met.start;
-                    before = here;
-                    continue;
-                }
-            }
-            if met.end < piece.held.end {
-                if let Some(piece) = self.piece_mut(here) {
-                    piece.held.start = met.end;
-                }
-                return;
-            }
-            self.unlink(work, before, here);
-        }
-    }
-
     /// Takes out everything.
     pub(crate) fn clear(&mut self, work: &mut Patchwork) {
         while work.first != NONE {
@@ -425,7 +395,7 @@ mod tests {
         /// Against one owner per byte.
         #[test]
         fn byte_for_byte(
-            arrivals in prop::collection::vec((0i64..56, 1usize..9, any::<bool>()), 1..14),
+            arrivals in prop::collection::vec((0i64..56, 1usize..9), 1..14),
             rule in 0u8..4,
         ) {
             let joint = Joint::Apart;
@@ -438,24 +408,19 @@ mod tests {
             let mut pieces = Pieces::new(40);
             let mut work = Patchwork::default();
             let mut model: Vec<Option<(Extent, usize)>> = vec![None; 64];
-            for (n, (start, len, cut)) in arrivals.into_iter().enumerate() {
+            for (n, (start, len)) in arrivals.into_iter().enumerate() {
                 let new = Extent::new(start, len);
                 let range = usize::try_from(start).expect("small")..;
-                if cut && n % 3 == 2 && pieces.left > 1 {
-                    pieces.cut(&mut work, new);
-                    model[range][..len].fill(None);
-                } else {
-                    let met = pieces.meets(&work, new, |_, _| {});
-                    if !pieces.has_room(&work, met, 40) { continue }
-                    let mut written = vec![];
-                    pieces.insert(&mut work, new, joint, wins, |part| written.push(part));
-                    for (at, byte) in model[range][..len].iter_mut().enumerate() {
-                        let at = start + i64::try_from(at).expect("small");
-                        let won = byte.is_none_or(|(old, _)| wins(new, old));
-                        let said = written.iter().any(|w| w.start <= at && at < w.end);
-                        prop_assert_eq!(won, said);
-                        if won { *byte = Some((new, n)) }
-                    }
+                let met = pieces.meets(&work, new, |_, _| {});
+                if !pieces.has_room(&work, met, 40) { continue }
+                let mut written = vec![];
+                pieces.insert(&mut work, new, joint, wins, |part| written.push(part));
+                for (at, byte) in model[range][..len].iter_mut().enumerate() {
+                    let at = start + i64::try_from(at).expect("small");
+                    let won = byte.is_none_or(|(old, _)| wins(new, old));
+                    let said = written.iter().any(|w| w.start <= at && at < w.end);
+                    prop_assert_eq!(won, said);
+                    if won { *byte = Some((new, n)) }
                 }
                 check(&pieces, &work, &model);
             }

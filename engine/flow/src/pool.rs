@@ -229,25 +229,6 @@ impl Pages {
         }
     }
 
-    /// Pages that reach beyond `at` are spare no longer.
-    pub(crate) fn reclaim_from(&mut self, chain: &mut Chain, at: i64) {
-        let mut page = chain.first;
-        let mut cursor = chain.cursor;
-        let mut found = false;
-        while let Some(here) = self.page(page).copied()
-            && page != chain.cursor
-        {
-            if here.base + PAGE > at {
-                self.lists.unlink(page);
-                if !found {
-                    (cursor, found) = (page, true);
-                }
-            }
-            page = here.next;
-        }
-        chain.cursor = cursor;
-    }
-
     /// Lets pages go that end at or before `at`.
     pub(crate) fn release_before(&mut self, chain: &mut Chain, at: i64) {
         while let Some(page) = self.page(chain.first)
@@ -312,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn spare_pages_are_the_oldest_and_can_be_reclaimed() {
+    fn spare_pages_are_the_oldest() {
         let mut pages = Pages::new(4);
         let mut chain = Chain::default();
         pages.ensure(&mut chain, 7, 0, 4 * PAGE).expect("room");
@@ -320,8 +301,6 @@ mod tests {
         pages.spare_before(&mut chain, 3 * PAGE - 1);
         assert_eq!(pages.oldest_spare(), Some(7));
         assert_eq!(pages.release_first(&mut chain), Some(PAGE));
-        pages.reclaim_from(&mut chain, PAGE + 5);
-        assert_eq!(pages.oldest_spare(), None);
         pages.spare_before(&mut chain, 4 * PAGE);
         pages.release_before(&mut chain, 4 * PAGE);
         assert_eq!((pages.used(), chain.is_empty()), ((0, 4), true));

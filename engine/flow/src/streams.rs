@@ -39,4 +39,4 @@ pub use policy::{
 pub use segment::{
     EVIDENCE_MAX, Segment, SegmentFate, StreamAnomaly, StreamEnd, StreamSink, Versions,
 };
-pub use table::{Retry, Streams};
+pub use table::Streams;

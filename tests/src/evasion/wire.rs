@@ -92,6 +92,29 @@ impl Way {
         options: &[u8],
         payload: &[u8],
     ) -> Vec<u8> {
+        self.frame(TCP, None, &self.tcp(flags, numbers, options, payload))
+    }
+
+    /// The frames of a segment in fragments of `share` bytes, a multiple of eight.
+    #[must_use]
+    pub fn segment_in_fragments(
+        &self,
+        (id, share): (u16, usize),
+        flags: u8,
+        numbers: (u32, u32),
+        payload: &[u8],
+    ) -> Vec<Vec<u8>> {
+        let segment = self.tcp(flags, numbers, &[], payload);
+        let end = segment.len();
+        let frame = |offset: usize| {
+            let to = end.min(offset + share);
+            let place = Place { id, offset, more: to < end };
+            self.frame(TCP, Some(place), &segment[offset..to])
+        };
+        (0..end).step_by(share).map(frame).collect()
+    }
+
+    fn tcp(&self, flags: u8, numbers: (u32, u32), options: &[u8], payload: &[u8]) -> Vec<u8> {
         let (from, to) = self.ports;
         let mut segment = [from.to_be_bytes(), to.to_be_bytes()].concat();
         segment.extend(numbers.0.to_be_bytes());
@@ -102,7 +125,7 @@ impl Way {
         segment.extend_from_slice(payload);
         let sum = self.checksum(TCP, &segment);
         segment[16..18].copy_from_slice(&sum.to_be_bytes());
-        self.frame(TCP, None, &segment)
+        segment
     }
 
     fn checksum(&self, protocol: u8, segment: &[u8]) -> u16 {

@@ -33,8 +33,8 @@ const ROWS: [(&str, &str, Of); 37] = [
     ("segments_invalid_total", "Segments that no receiver accepts.", |r| r.streams.invalid),
     ("segments_refused_full_total", "Segments refused for want of memory.", |r| r.streams.full),
     (
-        "segments_refused_verdict_total",
-        "Segments dropped behind a place that a verdict has refused.",
+        "segments_refused_midstream_total",
+        "Segments of conversations met in the middle that policy drops whole.",
         |r| r.streams.refused,
     ),
     (

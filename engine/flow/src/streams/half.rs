@@ -36,8 +36,6 @@ pub(crate) struct Half {
     pub(crate) fin_at: Option<i64>,
     /// The last urgent byte that is not behind.
     pub(crate) urgent_at: Option<i64>,
-    /// From here on a verdict has refused everything.
-    pub(crate) refused_from: Option<i64>,
     /// What is held ahead of a hole.
     pub(crate) held: Patchwork,
     /// The pages of what is held and kept.
@@ -92,7 +90,7 @@ impl Half {
     }
 
     /// The same direction with a SYN yet to come: nothing is known of it but what the sink was
-    /// told and what a verdict has refused. Its pieces and pages must have been given back.
+    /// told. Its pieces and pages must have been given back.
     pub(crate) fn anew(&self) -> Half {
         let next = self.next;
         Half {
@@ -102,7 +100,6 @@ impl Half {
             acked: next,
             edge: next,
             kept_from: next,
-            refused_from: self.refused_from,
             urgents: self.urgents,
             marks: self.marks & (mark::ENDED | mark::UNREAD),
             ..Half::default()

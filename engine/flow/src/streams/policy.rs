@@ -186,7 +186,7 @@ pub struct StreamCounters {
     pub full: u64,
     /// Kept bytes given up early for want of memory, in pages.
     pub spare_lost: u64,
-    /// Segments dropped behind a place that a verdict has refused.
+    /// Segments of conversations met in the middle that policy drops whole.
     pub refused: u64,
     /// Pages in use, and the most there ever were.
     pub pages: u64,

@@ -92,7 +92,7 @@ impl<S: StreamSink> Work<'_, S> {
     pub(crate) fn arrive(&mut self, start: i64) -> SegmentFate {
         let (direction, payload) = (self.direction, self.segment.payload);
         let half = self.stream.half(direction);
-        if half.marks & (mark::UNREAD | mark::ENDED) != 0 || half.refused_from.is_some() {
+        if half.marks & (mark::UNREAD | mark::ENDED) != 0 {
             return self.arrive_unread(start);
         }
         if start == half.next && half.held.is_empty() {
@@ -120,10 +120,6 @@ impl<S: StreamSink> Work<'_, S> {
     fn arrive_unread(&mut self, start: i64) -> SegmentFate {
         let end = start + self.segment.len();
         let half = self.stream.half_mut(self.direction);
-        if half.refused_from.is_some_and(|from| end > from) {
-            self.counters.refused += 1;
-            return SegmentFate::Drop(DropReason::Verdict);
-        }
         if half.has(mark::ENDED) && !half.has(mark::UNREAD) && end > half.next {
             // Behind a FIN or a reset: no receiver takes it.
             self.counters.invalid += 1;

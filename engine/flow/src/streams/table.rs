@@ -1,7 +1,7 @@
 //! The streams of one worker, by flow: a bounded table, and the door for segments.
 
 use crate::flow::{Direction, FlowId};
-use crate::patchwork::{Extent, Joint, Pieces};
+use crate::patchwork::Pieces;
 use crate::pool::Pages;
 use crate::slab::Lists;
 use crate::streams::half::{Half, mark};
@@ -10,7 +10,6 @@ use crate::streams::reassembly::Work;
 use crate::streams::segment::{Segment, SegmentFate, StreamEnd, StreamSink};
 use portcullis_types::{DropReason, MemoryTerm, Tick};
 use portcullis_wire::TcpFlags;
-use std::ops::Range;
 
 /// Lists of streams.
 pub(crate) const HEADS: u32 = 3;
@@ -86,16 +85,6 @@ impl Stream {
         let [to_server, to_client] = &mut self.halves;
         if direction == Direction::ToServer { to_server } else { to_client }
     }
-}
-
-/// What becomes of bytes whose frame was not forwarded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Retry {
-    /// They come again, and then pass if they are the same: the frame was lost to a full ring or a
-    /// limit, not to what it held.
-    Again,
-    /// They, and everything behind them, are dropped whenever they come: a verdict was about them.
-    Refuse,
 }
 
 /// The streams of one worker.
@@ -257,58 +246,6 @@ impl Streams {
         if stream.halves.iter().all(|half| half.has(mark::UNREAD)) {
             stream.marks |= flag::UNREAD;
         }
-    }
-
-    /// The offset that the sink gets next: what has been told ends there.
-    pub fn position(&self, id: FlowId, direction: Direction) -> Option<u64> {
-        let stream = self.streams.get(self.slot(id)? as usize)?;
-        u64::try_from(stream.half(direction).next).ok()
-    }
-
-    /// A frame with these bytes of the stream was told to the sink and then not forwarded, so that
-    /// its receiver does not have them. Goes back to where they begin.
-    ///
-    /// [`Retry::Refuse`]: nothing from `bytes.start` on is ever forwarded or told again, and so the
-    /// receiver has exactly what came before. [`Retry::Again`]: the bytes are told again when they
-    /// come again; says `false` where that is no longer possible (nothing was kept), and then
-    /// their repetition passes untold.
-    pub fn rollback(
-        &mut self,
-        id: FlowId,
-        direction: Direction,
-        bytes: Range<u64>,
-        retry: Retry,
-    ) -> bool {
-        let Some(slot) = self.slot(id) else { return false };
-        let Some(stream) = self.streams.get_mut(slot as usize) else { return false };
-        let half = stream.half_mut(direction);
-        let start = i64::try_from(bytes.start).unwrap_or(i64::MAX);
-        let end = i64::try_from(bytes.end).unwrap_or(i64::MAX);
-        if retry == Retry::Refuse {
-            let from = half.refused_from.map_or(start, |from| from.min(start));
-            half.refused_from = Some(from);
-            half.next = half.next.min(from.max(0));
-            self.let_go(slot, direction);
-            return true;
-        }
-        let lost = Extent { start, end };
-        if start >= half.next {
-            self.pieces.cut(&mut half.held, lost);
-            return true;
-        }
-        if start < half.kept_from || half.fin_at.is_some() && half.has(mark::ENDED) {
-            return false;
-        }
-        let behind = Extent { start: end.min(half.next), end: half.next };
-        if !behind.is_empty() {
-            if !self.pieces.has_room(&half.held, 0, u32::MAX) {
-                return false;
-            }
-            self.pieces.insert(&mut half.held, behind, Joint::Apart, |_, _| false, |_| {});
-        }
-        half.next = start;
-        self.pages.reclaim_from(&mut half.pages, start);
-        true
     }
 
     fn slot(&self, id: FlowId) -> Option<u32> {

@@ -93,4 +93,39 @@ proptest! {
         }
         t.end();
     }
+
+    /// What was read may be lost behind that, and come again as it was or otherwise: whatever its
+    /// receiver gets in the end was read, at its place, byte for byte.
+    #[test]
+    fn what_was_lost_comes_as_it_was_read(
+        sent in prop::collection::vec((0usize..200, 1usize..60, 0u8..3, any::<bool>()), 1..80)
+    ) {
+        let mut t = Talk::open(Placement::Inline);
+        let mut receiver: Vec<Option<u8>> = vec![None; 264];
+        let mut acked = 0;
+        for (at, len, version, is_lost) in sent {
+            let payload: Vec<u8> = (at..at + len)
+                .map(|n| n.to_le_bytes()[0] ^ if n % 16 == 9 { version } else { 0 })
+                .collect();
+            let fate = t.send(TO_SERVER, ACK, i32::try_from(at).unwrap(), 0, &payload);
+            if fate != SegmentFate::Forward || is_lost {
+                continue;
+            }
+            let known = acked.clamp(at, at + len) - at;
+            for (place, byte) in receiver[at + known..].iter_mut().zip(&payload[known..]) {
+                prop_assert!(place.is_none_or(|held| held == *byte), "two versions were forwarded");
+                *place = Some(*byte);
+            }
+            while receiver.get(acked).is_some_and(Option::is_some) {
+                acked += 1;
+            }
+            t.send(TO_CLIENT, ACK, 0, i32::try_from(acked).unwrap(), b"");
+            let read = &t.told.bytes[0];
+            prop_assert!(read.len() >= acked, "the receiver has what was not read");
+            for (read, got) in read.iter().zip(&receiver) {
+                prop_assert!(got.is_none_or(|got| got == *read), "it was read otherwise");
+            }
+        }
+        t.end();
+    }
 }
