@@ -73,12 +73,15 @@ fn an_inventory_proves_a_source_in_its_place_only() {
     };
     assert_eq!(blocks(""), Vec::<Value>::new(), "anybody can forge an unanswered SYN");
     let inventory = folder.path().join("inventory.toml");
-    let machine = format!(
-        "[[machine]]\nname = \"printer\"\nvlan = \"10\"\nstatic = true\n\
-         addresses = [\"{SCANNER}\"]\n"
-    );
-    std::fs::write(&inventory, machine).expect("the temporary folder can be written");
-    let proven = blocks(&format!("[inventory]\nfile = \"{}\"\n", inventory.display()));
+    let with_machine = |says: &str| {
+        let machine =
+            format!("[[machine]]\nname = \"printer\"\nvlan = \"10\"\nstatic = true\n{says}\n");
+        std::fs::write(&inventory, machine).expect("the temporary folder can be written");
+        blocks(&format!("[inventory]\nfile = \"{}\"\n", inventory.display()))
+    };
+    // The frames' own, which anybody on the link can forge as well.
+    assert_eq!(with_machine("macs = [\"02:00:00:00:07:01\"]"), Vec::<Value>::new());
+    let proven = with_machine(&format!("addresses = [\"{SCANNER}\"]"));
     let places: Vec<&Value> = proven.iter().map(|block| &block["vlan"]).collect();
     assert_eq!(places, [&serde_json::json!([10])], "{proven:#?}");
 }
@@ -115,4 +118,38 @@ fn conversations_beyond_their_memory_go_on_undecoded_and_are_counted() {
     assert!(bytes <= 1 << 20, "{bytes} bytes of conversations in 1 MiB");
     assert!(bytes > 1 << 19, "only {bytes} bytes of 1 MiB were used");
     assert!(undecoded > count / 2 && undecoded <= count, "{undecoded} of {count}");
+}
+
+#[test]
+fn a_hit_comes_again_with_later_messages_and_without_one_nothing_is_shown() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rules = folder.path().join("local.rules");
+    // The body has nothing that a search could find: only the address leads to the rule.
+    let rule = "alert http any any -> any any (msg:\"Upload\"; flow:to_server; http.uri; \
+                content:\"/upload\"; http.request_body; pcre:\"/ev[i1]l/\"; sid:1;)\n";
+    std::fs::write(&rules, rule).expect("the temporary folder can be written");
+    let options = ["--rules", &rules.to_string_lossy()];
+    let said = |path: &str, body: [&[u8]; 2]| {
+        let client = Ipv4Addr::new(198, 51, 100, 7);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: h.example\r\nContent-Length: 12\r\n\r\n");
+        let mut frames = made_traffic::asking(client, SERVER, 20_000, head.as_bytes());
+        let mut at = 1 + u32::try_from(head.len()).expect("short");
+        for piece in body {
+            let way = (client, SERVER, 20_000, 80);
+            frames.push(made_traffic::segment(way, 0x18, (at, 101), piece));
+            at += u32::try_from(piece.len()).expect("short");
+        }
+        let said = replay("", &options, &write(folder.path(), &from(0, frames)));
+        let offered = said.capture()["reading"]["offered"].as_u64().expect("a number");
+        let frames = said.events_of("alert").iter().map(|e| e["pcap_cnt"].clone()).collect();
+        (frames, offered)
+    };
+    let (found, offered): (Vec<Value>, u64) = said("/upload", [b"nothing ", b"ev1l"]);
+    assert_eq!(found, [6], "the frame that completes the body");
+    assert!(offered >= 2, "{offered} messages shown");
+    assert_eq!(said("/upload", [b"nothing ", b"good"]).0, Vec::<Value>::new());
+    assert_eq!(said("/other", [b"nothing ", b"ev1l"]), (Vec::new(), 0), "shown without a hit");
 }
