@@ -83,6 +83,36 @@ enum Tried {
     Open,
 }
 
+/// Which rules an event has named already.
+#[derive(Default)]
+struct Once {
+    /// By rule: the event that named it last.
+    named: Vec<u32>,
+    event: u32,
+}
+
+impl Once {
+    /// A new event.
+    fn begin(&mut self) {
+        self.event = self.event.wrapping_add(1);
+        if self.event == 0 {
+            self.named.fill(0);
+            self.event = 1;
+        }
+    }
+
+    /// Whether the event names it for the first time; `rules` are all.
+    fn is_new(&mut self, rule: u32, rules: u32) -> bool {
+        let at = rule as usize;
+        if at >= self.named.len() && rule < rules {
+            self.named.resize(rules as usize, 0);
+        }
+        self.named
+            .get_mut(at)
+            .is_none_or(|event| std::mem::replace(event, self.event) != self.event)
+    }
+}
+
 /// The rules, as far as they were read, and what was lately done.
 pub struct Evaluator {
     store: Store,
@@ -94,6 +124,9 @@ pub struct Evaluator {
     /// The flow that was passed last, when, and by which rule.
     passed: (u64, u64, u32),
     variables: Vec<u64>,
+    once: Once,
+    /// The rules that waited for more of the event's transaction when it came.
+    waited: Vec<u32>,
     /// What was left when the last rule had been tried.
     fuel: u64,
     /// Counters.
@@ -157,6 +190,8 @@ impl Evaluator {
             recent_next: 0,
             passed: (0, 0, 0),
             variables: Vec::new(),
+            once: Once::default(),
+            waited: Vec::new(),
             fuel: 0,
             counters: Counters::default(),
         })
@@ -182,7 +217,6 @@ impl Evaluator {
         let mut rules = self.candidates(world, facts, pieces, hits);
         let shown = (facts.occasion == Occasion::Stream).then(|| end_of_stream(pieces)).flatten();
         rules.sort_unstable();
-        rules.dedup_by_key(|(rule, _)| *rule);
         if let Some(over) = rules.len().checked_sub(CANDIDATES_MAX) {
             self.counters.too_many += over as u64;
             rules.truncate(CANDIDATES_MAX);
@@ -198,6 +232,9 @@ impl Evaluator {
                 self.counters.unreadable += 1;
                 continue;
             };
+            if !self.heads(world, facts, (rule, because), &body.head) {
+                continue;
+            }
             if self.told(world, facts, (rule, &body.head)) {
                 world.spent_on_none();
                 continue;
@@ -213,6 +250,34 @@ impl Evaluator {
         }
         if let Some(end) = shown {
             Memory::new(world.slot()).show(facts.way, end);
+        }
+    }
+
+    /// Whether the rule's head fits the event; a rule whose head does not is done with. Apart from
+    /// the rest, since most end here where a flood names many.
+    fn heads(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        (rule, because): (u32, Because),
+        head: &Head,
+    ) -> bool {
+        if head.needs & need(facts.occasion) != 0
+            && header::fits(world, &mut self.store, facts, head)
+        {
+            return true;
+        }
+        self.counters.tried += 1;
+        self.settle(world, facts, rule);
+        let literal = (because < WAITED).then_some(because);
+        world.spent_on((head.gid, head.sid), literal, false);
+        false
+    }
+
+    /// The rule waits no more for its transaction, if it did.
+    fn settle(&self, world: &mut impl World, facts: &Facts, rule: u32) {
+        if self.waited.contains(&rule) {
+            Memory::new(world.slot()).settle(rule, facts.transaction);
         }
     }
 
@@ -239,9 +304,7 @@ impl Evaluator {
                 return false;
             }
             Tried::Open | Tried::No => {
-                if transaction {
-                    Memory::new(world.slot()).settle(rule, facts.transaction);
-                }
+                self.settle(world, facts, rule);
                 return false;
             }
         };
@@ -297,8 +360,8 @@ impl Evaluator {
 
     fn tell(&mut self, world: &mut impl World, facts: &Facts, (rule, head): (u32, &Head)) {
         if facts.occasion == Occasion::Transaction {
+            self.settle(world, facts, rule);
             let mut memory = Memory::new(world.slot());
-            memory.settle(rule, facts.transaction);
             memory.tell(keys::rule(head), facts.transaction);
             return;
         }
@@ -324,33 +387,45 @@ impl Evaluator {
                 && (c.protocol == 0 || c.protocol == facts.protocol)
                 && (c.port_low <= port && port <= c.port_high)
         };
-        let mut rules = Vec::new();
-        for literal in hits {
+        let mut literals: Vec<u32> = hits.into_iter().collect();
+        literals.sort_unstable();
+        literals.dedup();
+        let (mut rules, once, all) = (Vec::new(), &mut self.once, self.store.rules);
+        once.begin();
+        self.store.begin();
+        for literal in literals {
             if let Some(rows) = self.store.candidates(world, literal) {
-                rules.extend(rows.iter().filter(fits).map(|c| (c.rule, literal)));
+                let new = rows.iter().filter(fits).filter(|c| once.is_new(c.rule, all));
+                rules.extend(new.map(|c| (c.rule, literal)));
             }
         }
         let mut by_address = false;
+        let mut unasked = Vec::new();
         for row in self.store.always.iter().filter(|row| self.wants(row, facts, pieces)) {
             if row.rule == NONE {
                 by_address = true;
             } else {
-                rules.push((row.rule, UNASKED));
+                unasked.push(row.rule);
             }
         }
         if by_address {
             let [(source, _), (destination, _)] = facts.ends();
-            let mut named = Vec::new();
             let tables =
                 [(Section::SourceIntervals, source), (Section::DestinationIntervals, destination)];
             for (table, address) in tables {
-                self.store.rules_naming(world, table, &address, &mut named);
+                self.store.rules_naming(world, table, &address, &mut unasked);
             }
-            rules.extend(named.into_iter().map(|rule| (rule, UNASKED)));
         }
+        self.waited.clear();
         if facts.occasion == Occasion::Transaction {
-            let waiting = Memory::new(world.slot()).waiting(facts.transaction);
-            rules.extend(waiting.into_iter().map(|rule| (rule, WAITED)));
+            self.waited = Memory::new(world.slot()).waiting(facts.transaction);
+        }
+        let waited = self.waited.iter().map(|rule| (*rule, WAITED));
+        let others = waited.chain(unasked.into_iter().map(|rule| (rule, UNASKED)));
+        for (rule, because) in others {
+            if self.once.is_new(rule, all) {
+                rules.push((rule, because));
+            }
         }
         rules
     }
@@ -382,11 +457,6 @@ impl Evaluator {
         body: &Body,
         rule: u32,
     ) -> Tried {
-        if body.head.needs & need(facts.occasion) == 0
-            || !header::fits(world, &mut self.store, facts, &body.head)
-        {
-            return Tried::No;
-        }
         for check in &body.checks {
             if !self.check(world, facts, pieces, check) {
                 return Tried::No;

@@ -1,6 +1,6 @@
 //! A rule's head and its numbers against an event's facts and the headers of its packet.
 
-use crate::store::Store;
+use crate::store::{End, Store};
 use crate::world::{Facts, Occasion, Piece, Way, World};
 use portcullis_plugin_sdk::buffer_kind as kind;
 use portcullis_rules_form::{Check, Field, Head, flow, head, protocol};
@@ -51,14 +51,16 @@ fn flow_fits(facts: &Facts, bits: u32) -> bool {
 }
 
 fn addresses_fit(world: &mut impl World, store: &mut Store, facts: &Facts, head: &Head) -> bool {
-    let [from, to] = facts.ends();
-    let mut fit = |(source, source_port): ([u8; 16], u16), (target, port): ([u8; 16], u16)| {
-        store.holds_port(world, head.destination_ports, port)
-            && store.holds_port(world, head.source_ports, source_port)
-            && store.holds_address(world, head.source, &source)
-            && store.holds_address(world, head.destination, &target)
+    let ends = facts.ends();
+    let mut fit = |[source, source_port, target, port]: [End; 4]| {
+        store.holds_end(world, head.destination_ports, port, &ends)
+            && store.holds_end(world, head.source_ports, source_port, &ends)
+            && store.holds_end(world, head.source, source, &ends)
+            && store.holds_end(world, head.destination, target, &ends)
     };
-    fit(from, to) || head.traits & head::BIDIRECTIONAL != 0 && fit(to, from)
+    fit([End::SourceAddress, End::SourcePort, End::TargetAddress, End::TargetPort])
+        || head.traits & head::BIDIRECTIONAL != 0
+            && fit([End::TargetAddress, End::TargetPort, End::SourceAddress, End::SourcePort])
 }
 
 /// A check of packet or flow. What is not known does not hold.

@@ -52,6 +52,8 @@ impl<T: Clone> Kept<T> {
 /// The set, read through the world.
 pub(crate) struct Store {
     directory: Directory,
+    /// How many rules there are.
+    pub(crate) rules: u32,
     /// What outlasts the set.
     pub(crate) keys: Keys,
     /// Rules without a literal.
@@ -62,7 +64,31 @@ pub(crate) struct Store {
     candidates: Kept<Arc<[Candidate]>>,
     addresses: Kept<Arc<[AddressRange]>>,
     ports: Kept<Arc<[PortRange]>>,
+    /// What the sets said of the ends of the event at hand: rules ask for few sets.
+    answers: [Answer; ANSWERS],
+    event: u32,
 }
+
+/// What a set said of an end of an event; 0 is no event.
+#[derive(Clone, Copy, Default)]
+struct Answer {
+    event: u32,
+    asked: (u32, End),
+    holds: bool,
+}
+
+/// An end of an event, by its address or its port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum End {
+    #[default]
+    SourceAddress,
+    TargetAddress,
+    SourcePort,
+    TargetPort,
+}
+
+/// Answers that are kept.
+const ANSWERS: usize = 64;
 
 struct Through<'a, W>(&'a mut W);
 
@@ -90,6 +116,7 @@ impl Store {
         }
         Ok(Store {
             keys: Keys::read(&directory, &mut source)?,
+            rules: directory.count::<RuleRow>(Section::Rules),
             directory,
             always,
             event_names,
@@ -97,7 +124,50 @@ impl Store {
             candidates: Kept::new(ROWS_MAX),
             addresses: Kept::new(ROWS_MAX),
             ports: Kept::new(ROWS_MAX),
+            answers: [Answer::default(); ANSWERS],
+            event: 0,
         })
+    }
+
+    /// A new event: what was said of the ends of the last one is forgotten.
+    pub(crate) fn begin(&mut self) {
+        self.event = self.event.wrapping_add(1);
+        if self.event == 0 {
+            self.answers = [Answer::default(); ANSWERS];
+            self.event = 1;
+        }
+    }
+
+    /// Whether an end of the event lies in a set; `ends` are its source and target.
+    pub(crate) fn holds_end(
+        &mut self,
+        world: &mut impl World,
+        set: u32,
+        end: End,
+        ends: &[([u8; 16], u16); 2],
+    ) -> bool {
+        if set == NONE {
+            return true;
+        }
+        let (asked, event) = ((set, end), self.event);
+        let place = (set as usize).wrapping_mul(4).wrapping_add(end as usize) % ANSWERS;
+        if let Some(known) = self.answers.get(place)
+            && known.event == event
+            && known.asked == asked
+        {
+            return known.holds;
+        }
+        let [source, target] = ends;
+        let holds = match end {
+            End::SourceAddress => self.holds_address(world, set, &source.0),
+            End::TargetAddress => self.holds_address(world, set, &target.0),
+            End::SourcePort => self.holds_port(world, set, source.1),
+            End::TargetPort => self.holds_port(world, set, target.1),
+        };
+        if let Some(answer) = self.answers.get_mut(place) {
+            *answer = Answer { event, asked, holds };
+        }
+        holds
     }
 
     /// A rule's body.
