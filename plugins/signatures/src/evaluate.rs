@@ -13,6 +13,7 @@ use crate::header;
 use crate::inspect::{Subject, inspect};
 use crate::keys;
 use crate::memory::Memory;
+use crate::once::Once;
 use crate::store::Store;
 use crate::suspension::Suspensions;
 use crate::transform;
@@ -81,36 +82,6 @@ enum Tried {
     No,
     /// Not yet: a buffer is not there, or not to its end.
     Open,
-}
-
-/// Which rules an event has named already.
-#[derive(Default)]
-struct Once {
-    /// By rule: the event that named it last.
-    named: Vec<u32>,
-    event: u32,
-}
-
-impl Once {
-    /// A new event.
-    fn begin(&mut self) {
-        self.event = self.event.wrapping_add(1);
-        if self.event == 0 {
-            self.named.fill(0);
-            self.event = 1;
-        }
-    }
-
-    /// Whether the event names it for the first time; `rules` are all.
-    fn is_new(&mut self, rule: u32, rules: u32) -> bool {
-        let at = rule as usize;
-        if at >= self.named.len() && rule < rules {
-            self.named.resize(rules as usize, 0);
-        }
-        self.named
-            .get_mut(at)
-            .is_none_or(|event| std::mem::replace(event, self.event) != self.event)
-    }
 }
 
 /// The rules, as far as they were read, and what was lately done.

@@ -16,6 +16,7 @@ mod keys;
 mod memory;
 mod numbered;
 mod numbers;
+mod once;
 mod search;
 mod store;
 mod suspension;
