@@ -9,7 +9,8 @@
 //! points of a curve are read in turn in each round; what counts is the CPU time of the process
 //! from the first frame to the last, so loading counts for none.
 //!
-//! Options: `--rules DIR`, `--only rules|detectors`, `--flows 4000`, `--rounds 3`, `--engine`, `--plugins`.
+//! Options: `--rules DIR`, `--only rules|detectors`, `--flows 4000`, `--rounds 3`, `--engine`,
+//! `--plugins`.
 
 use anyhow::{Context, Result, ensure};
 use portcullis_bench::{Mix, Options, Replayer, Sequence, median, rule_text, write_mixed_capture};
