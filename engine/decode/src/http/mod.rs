@@ -7,6 +7,7 @@ mod fuzz;
 mod head;
 mod lines;
 mod multipart;
+mod probe;
 mod record;
 mod request;
 mod response;
@@ -18,6 +19,7 @@ mod uri;
 
 #[doc(hidden)]
 pub use fuzz::fuzz_http;
+pub(crate) use probe::probe;
 pub use record::{ContentRange, HttpRecord};
 
 use crate::conversation::{Direction, Stage, Transport};
@@ -25,79 +27,13 @@ use crate::events::app_event::*;
 use crate::files::FileState;
 use crate::limits::Limits;
 use crate::output::{Output, Record};
-use crate::registry::{Decoder, Next, Probe};
+use crate::registry::{Decoder, Next};
 use head::HeadStep;
 use lines::{ChunkLine, is_chunk_space, is_space};
 use request::Method;
 use side::{Side, State};
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-/// Methods whose name at the start of a direction makes it HTTP.
-const METHODS: &[&[u8]] = &[
-    b"GET",
-    b"PUT",
-    b"POST",
-    b"HEAD",
-    b"TRACE",
-    b"OPTIONS",
-    b"CONNECT",
-    b"DELETE",
-    b"PATCH",
-    b"PROPFIND",
-    b"PROPPATCH",
-    b"MKCOL",
-    b"COPY",
-    b"MOVE",
-    b"LOCK",
-    b"UNLOCK",
-    b"CHECKOUT",
-    b"CHECKIN",
-    b"UNCHECKOUT",
-    b"MKWORKSPACE",
-    b"UPDATE",
-    b"LABEL",
-    b"REPORT",
-    b"MERGE",
-    b"BASELINE-CONTROL",
-    b"MKACTIVITY",
-    b"VERSION-CONTROL",
-    b"INVALID",
-];
-
-/// Whether the start of a direction is HTTP/1.
-pub(crate) fn probe(direction: Direction, bytes: &[u8]) -> Probe {
-    match direction {
-        Direction::ToServer => METHODS.iter().map(|m| method_at(m, bytes)).max(),
-        Direction::ToClient => Some(begins(b"HTTP/", bytes)),
-    }
-    .unwrap_or(Probe::No)
-}
-
-fn method_at(method: &[u8], bytes: &[u8]) -> Probe {
-    match begins(method, bytes) {
-        Probe::Yes => match bytes.get(method.len()) {
-            Some(b' ' | b'\t') => Probe::Yes,
-            Some(_) => Probe::No,
-            None => Probe::More,
-        },
-        other => other,
-    }
-}
-
-fn begins(word: &[u8], bytes: &[u8]) -> Probe {
-    let length = word.len().min(bytes.len());
-    match (word.get(..length), bytes.get(..length)) {
-        (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => {
-            if length == word.len() {
-                Probe::Yes
-            } else {
-                Probe::More
-            }
-        }
-        _ => Probe::No,
-    }
-}
 
 /// Bytes of a head that are gathered at a time.
 const HEAD_STEP: usize = 2048;

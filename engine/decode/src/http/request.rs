@@ -129,7 +129,8 @@ impl Http {
         let missing = line.protocol.is_empty();
         // What follows a request and has no known method may be a body that nothing announced.
         let method = shown.sheet.slice(&line.method);
-        let unknown = after && !super::METHODS.iter().any(|m| m.eq_ignore_ascii_case(method));
+        let unknown =
+            after && !super::probe::METHODS.iter().any(|m| m.eq_ignore_ascii_case(method));
         for (odd, event) in [
             (line.odd_method_end, HTTP_METHOD_DELIM_NON_COMPLIANT),
             (line.odd_uri_end, HTTP_URI_DELIM_NON_COMPLIANT),
