@@ -140,6 +140,26 @@ fn two_hundred_swaps_of_the_rules_lose_nothing() {
 }
 
 #[test]
+fn rules_come_to_an_engine_that_began_with_an_empty_folder() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let (lab, _services) = street();
+    let folder = lab.folder().join("rules.d");
+    std::fs::create_dir(&folder).expect("the lab's folder can be written");
+    let mut engine = Engine::start(&lab, &settings(&folder));
+    assert!(traffic::fetches(lab.host("attacker"), SERVER), "{}", engine.log());
+    assert!(!is_ended(&lab, "alpha"), "there is no rule yet: {}", engine.log());
+    engine.reload();
+    let first = set(&lab, "alpha", 9_000_001, 0);
+    std::fs::rename(&first, folder.join("alpha.rules")).expect("the same file system");
+    engine.reload();
+    assert!(wait_until(Duration::from_secs(10), || is_ended(&lab, "alpha")), "{}", engine.log());
+    std::fs::remove_file(folder.join("alpha.rules")).expect("it is there");
+    let refused = engine.ask(&["reload"]);
+    assert!(!refused.succeeded() && refused.stderr.contains("empty [rules]"), "{refused}");
+    assert!(is_ended(&lab, "alpha"), "the set that ran runs");
+}
+
+#[test]
 fn a_reload_takes_rules_and_refuses_those_with_mistakes() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let (lab, _services) = street();

@@ -219,11 +219,15 @@ impl PluginSet {
         self.rules.as_ref()
     }
 
+    /// Whether there is a detector that rules could be given to.
+    pub fn takes_rules(&self) -> bool {
+        self.plugins.iter().any(reads_rules)
+    }
+
     /// Every detector that reads rules with these in the place of those that it has: versions of
     /// their own, to be put to work at once. The set is unchanged until [`PluginSet::take`].
     pub fn swap_rules(&self, rules: &Rules) -> Result<Vec<Swap>, PluginSetError> {
-        let reads = |p: &&LoadedPlugin| p.plugin.manifest().section.as_deref() == Some(SECTION);
-        let swaps = self.plugins.iter().filter(reads).map(|old| {
+        let swaps = self.plugins.iter().filter(|p| reads_rules(p)).map(|old| {
             let refused = |error| PluginSetError::Refused { file: old.file.clone(), error };
             let plugin = old.plugin.with_data(rules.data()).map_err(refused)?;
             give_regexes(&plugin);
@@ -350,6 +354,10 @@ fn load_one(
     let plugin = loader.load_with(&wasm, &grants(&grant), data).map_err(refused)?;
     give_regexes(&plugin);
     Ok(Some(plugin))
+}
+
+fn reads_rules(loaded: &LoadedPlugin) -> bool {
+    loaded.plugin.manifest().section.as_deref() == Some(SECTION)
 }
 
 fn give_regexes(plugin: &Plugin) {

@@ -66,7 +66,10 @@ pub enum RulesError {
         why: String,
     },
     /// Nothing to swap for.
-    #[error("no rule loads from {0}; see `portcullis rules check`")]
+    #[error(
+        "no rule loads from {0}, and those that run stay; see `portcullis rules check`, or, to run \
+         without rules, empty [rules] and restart"
+    )]
     Nothing(String),
     /// More than 4 GiB.
     #[error("the compiled rules would be longer than 4 GiB; load fewer files")]
@@ -143,7 +146,7 @@ impl Rules {
             let set = portcullis_rules_form::RuleSet::open(rules.bytes());
             set.and_then(|set| set.verify())
                 .map_err(|e| RulesError::Compiled { file: file.clone(), why: e.to_string() })?;
-            return rules.unless_empty().map(Some);
+            return rules.unless_emptied(running).map(Some);
         }
         if config.files.is_empty() {
             return Ok(None);
@@ -160,13 +163,16 @@ impl Rules {
         let is_running = running.is_some_and(|r| r.about.hash == rules.about.hash);
         match mistake {
             Some(mistake) if !is_running => Err(mistake),
-            _ => rules.unless_empty().map(Some),
+            _ => rules.unless_emptied(running).map(Some),
         }
     }
 
-    fn unless_empty(self) -> Result<Rules, RulesError> {
+    /// Rules that run do not vanish by a folder that is empty today; where none run, none may come.
+    fn unless_emptied(self, running: Option<&Rules>) -> Result<Rules, RulesError> {
         match self.about.count {
-            0 => Err(RulesError::Nothing(self.about.source.to_string())),
+            0 if running.is_none_or(|running| running.about.count > 0) => {
+                Err(RulesError::Nothing(self.about.source.to_string()))
+            }
             _ => Ok(self),
         }
     }

@@ -73,7 +73,11 @@ fn merged(running: &Config, fresh: &Config, rules: bool) -> (Config, Vec<String>
     keep("plugins.grant (swap the plugin, or restart)", plugins.0.grants == plugins.1.grants);
     next.plugins.host_shards = running.plugins.host_shards;
     if !rules {
-        keep("[rules] (from none, or to none)", running.rules == fresh.rules);
+        let what = match running.rules.is_empty() {
+            true => "[rules] (from none; name a folder at the start, which may be empty)",
+            false => "[rules] (to none; until then those that run stay)",
+        };
+        keep(what, running.rules == fresh.rules);
         next.rules = running.rules.clone();
     }
     // How streams are read is policy; how much at once sized the tables.

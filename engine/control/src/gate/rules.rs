@@ -17,7 +17,7 @@ use crate::api::model::{RuleSetInfo, RulesSwapped, SwapRules};
 use crate::api::{Peer, Refusal};
 use crate::backstage::{SWAP_PATIENCE, behind};
 use crate::config;
-use crate::plugins::PluginSet;
+use crate::plugins::{PluginSet, PluginSetError};
 use crate::rules::{About, Rules, is_compiled};
 use std::path::Path;
 use std::sync::PoisonError;
@@ -97,6 +97,9 @@ impl GateHandle {
         set: &mut PluginSet,
         rules: &config::Rules,
     ) -> Result<Option<NextRules>, Refusal> {
+        if !rules.is_empty() && !set.takes_rules() {
+            return Err(refused(&PluginSetError::NoReader));
+        }
         behind(SWAP_PATIENCE, || self.make_rules(set, rules))
     }
 

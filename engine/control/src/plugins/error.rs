@@ -35,7 +35,8 @@ pub enum PluginSetError {
     },
     /// There is nobody to give rules to.
     #[error(
-        "no detector that runs reads rules; name rules in [rules] and restart, so that one is loaded"
+        "the engine was started without rules, so no detector that reads them is loaded and no memory \
+         is set aside for streams; write [rules] files, of which a folder may be empty, and restart"
     )]
     NoReader,
     /// The file cannot be read.

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::api::RefusalKind;
-use crate::api::model::{AddExclusion, ExplainRequest, RemoveExclusion, SetMode, SwapPlugin};
+use crate::api::model::{
+    AddExclusion, ExplainRequest, RemoveExclusion, SetMode, SwapPlugin, SwapRules,
+};
 use crate::plugins::tests::guest;
 use portcullis_types::Tick;
 use portcullis_verdict::Mode;
@@ -80,6 +82,23 @@ fn a_mode_is_kept_and_a_tap_has_but_one() {
     assert_eq!((status.segments[0].mode.as_str(), status.uptime_seconds), ("monitor", 0));
 }
 
+const NO_RULES_YET: &str = "[rules] (from none; name a folder at the start, which may be empty)";
+
+#[test]
+fn an_engine_without_rules_says_how_to_have_them_taken() {
+    let lab = lab();
+    let file = lab.dir.path().join("some.rules");
+    std::fs::write(&file, "alert ip any any -> any any (msg:\"a\"; sid:1;)\n").unwrap();
+    let asked = |file| SwapRules { file };
+    let named = asked(Some(file.display().to_string()));
+    let refused = Operations::swap_rules(&lab.handle, &peer(), named).unwrap_err();
+    assert_eq!(refused.kind, RefusalKind::Invalid);
+    assert!(refused.reply.error.contains("started without rules"), "{}", refused.reply.error);
+    assert!(refused.reply.remedy.contains("a folder may be empty"), "{}", refused.reply.remedy);
+    let refused = Operations::swap_rules(&lab.handle, &peer(), asked(None)).unwrap_err();
+    assert!(refused.reply.error.contains("names no rules"), "{}", refused.reply.error);
+}
+
 #[test]
 fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     let lab = lab();
@@ -98,7 +117,7 @@ fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     for taken in ["[attacks]", "[streams]"] {
         assert!(reply.changed.iter().any(|c| c == taken), "{taken}: {:?}", reply.changed);
     }
-    for restart in ["blocks.max", "[rules] (from none, or to none)", "streams.max"] {
+    for restart in ["blocks.max", NO_RULES_YET, "streams.max"] {
         let named = reply.needs_restart.iter().any(|c| c == restart);
         assert!(named, "{restart}: {:?}", reply.needs_restart);
     }
