@@ -33,6 +33,8 @@ mod matcher;
 mod nibbles;
 pub mod regex;
 mod store;
+#[cfg(feature = "vectorscan")]
+mod vectorscan;
 
 pub use budget::Budget;
 pub use builder::{BuildError, Builder};
@@ -41,3 +43,5 @@ pub use limits::Limits;
 pub use literal::{Case, Hit, Literal};
 pub use matcher::{GroupFigures, Matcher};
 pub use regex::{Analysis, Answer, Engine, Flags, RegexError, RegexLimits, Regexes, compile_check};
+#[cfg(feature = "vectorscan")]
+pub use vectorscan::{LiteralSearch, Vectorscan, VectorscanError};
