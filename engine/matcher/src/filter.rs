@@ -31,7 +31,7 @@ impl Kernel {
     }
 }
 
-/// Windows tested in one go: positions fit a small buffer on the stack.
+/// Windows tested in one go: their numbers fit a byte each, and a small buffer on the stack.
 pub(crate) const BLOCK: usize = 256;
 
 /// The most bytes from one tested window to the next.
@@ -40,15 +40,15 @@ pub(crate) const STRIDE_MAX: usize = 4;
 /// Bytes that eight windows need at the widest stride.
 pub(crate) const EIGHT: usize = 8 * STRIDE_MAX;
 
-/// Positions whose windows passed the filter, ascending, relative to the block's start.
+/// Windows that passed the filter, ascending: how many strides from the block's start.
 pub(crate) struct Candidates {
-    positions: [u16; BLOCK],
+    windows: [u8; BLOCK],
     count: usize,
 }
 
 impl Candidates {
     pub(crate) const fn new() -> Self {
-        Self { positions: [0; BLOCK], count: 0 }
+        Self { windows: [0; BLOCK], count: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -56,9 +56,9 @@ impl Candidates {
     }
 
     #[inline(always)]
-    pub(crate) fn push(&mut self, position: u16) {
-        if let Some(slot) = self.positions.get_mut(self.count) {
-            *slot = position;
+    pub(crate) fn push(&mut self, window: u8) {
+        if let Some(slot) = self.windows.get_mut(self.count) {
+            *slot = window;
             self.count += 1;
         }
     }
@@ -67,16 +67,16 @@ impl Candidates {
     #[inline(always)]
     pub(crate) fn keep(&self, kept: &mut Self, may: impl Fn(usize) -> bool) {
         kept.count = 0;
-        for &position in self.as_slice() {
-            if let Some(slot) = kept.positions.get_mut(kept.count) {
-                *slot = position;
+        for &window in self.as_slice() {
+            if let Some(slot) = kept.windows.get_mut(kept.count) {
+                *slot = window;
             }
-            kept.count += usize::from(may(usize::from(position)));
+            kept.count += usize::from(may(usize::from(window)));
         }
     }
 
-    pub(crate) fn as_slice(&self) -> &[u16] {
-        self.positions.get(..self.count).unwrap_or_default()
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.windows.get(..self.count).unwrap_or_default()
     }
 }
 
@@ -158,8 +158,8 @@ impl Filter {
         self.words.get(word).is_some_and(|word| word & bits == bits)
     }
 
-    /// Pushes the positions in `from..to`, relative to `from`, whose windows pass; with a stride
-    /// every so many of them, from the first on.
+    /// Pushes the windows in `from..to` that pass, by their number: with a stride every so many
+    /// positions, from the first on.
     ///
     /// `to` must leave room for a whole window, and `to - from` be at most [`BLOCK`] strides.
     #[inline]
@@ -177,10 +177,9 @@ impl Filter {
             return;
         }
         let _ = kernel;
-        let positions = (0u16..).zip(from..to).step_by(self.stride);
-        for (relative, position) in positions {
+        for (window, position) in (0..=u8::MAX).zip((from..to).step_by(self.stride)) {
             if self.contains(window_at(bytes, position)) {
-                out.push(relative);
+                out.push(window);
             }
         }
     }

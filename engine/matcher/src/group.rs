@@ -2,6 +2,7 @@
 
 use crate::budget::Budget;
 use crate::chains::{Chains, Entry, Wanted};
+use crate::deal::Window;
 use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX};
 use crate::literal::Hit;
 use crate::nibbles::Nibbles;
@@ -65,8 +66,9 @@ impl Group {
 
     /// Reports every occurrence that ends after `scan.from`, pass by pass, then by window.
     pub(crate) fn scan<F: FnMut(Hit)>(&self, budget: &mut Budget, scan: &mut Scan<'_, F>) {
+        let mut room = [Candidates::new(), Candidates::new()];
         for pass in &self.passes {
-            pass.scan(&self.ids, budget, scan);
+            pass.scan(&self.ids, budget, scan, &mut room);
         }
     }
 
@@ -144,40 +146,30 @@ const LONG: usize = 4 + STRIDE_MAX - 1;
 /// The ways through the payload that find all these.
 ///
 /// Long literals are tested at every fourth byte, which costs least. The shorter ones go through
-/// sets of nibbles together where they are few; where they are many, those of five and six bytes
-/// are tested at every other byte, and the rest width by width.
+/// sets of nibbles together, as far as these keep them apart; what is left is tested at every
+/// other byte, or, below five bytes, width by width.
 fn passes_of(wanted: &[Wanted], store: &Store) -> Vec<Pass> {
     let of = |lengths: std::ops::Range<usize>| -> Vec<Wanted> {
         let has = |one: &&Wanted| lengths.contains(&usize::from(one.text.length));
         wanted.iter().filter(has).copied().collect()
     };
-    let (tiny, small, long) = (of(1..4), of(4..LONG), of(LONG..usize::MAX));
-    let mut passes = Vec::new();
     if wanted.len() <= Nibbles::TEXTS_MAX {
-        passes.extend(Pass::of_nibbles(wanted, store));
-        return passes;
+        return Pass::of_nibbles(wanted, store).into_iter().collect();
     }
-    if tiny.len() <= Nibbles::TINY_MAX && tiny.len() + small.len() <= Nibbles::SMALL_MAX {
-        passes.extend(Pass::of_nibbles(&[tiny, small].concat(), store));
-    } else {
-        if tiny.len() <= Nibbles::TEXTS_MAX {
-            passes.extend(Pass::of_nibbles(&tiny, store));
-        } else {
-            passes.extend((1..4).filter_map(|n| Pass::of_tier((n, 1), &of(n..n + 1), store)));
-        }
-        if small.len() <= Nibbles::SMALL_MAX {
-            passes.extend(Pass::of_nibbles(&small, store));
-        } else {
-            let four = of(4..5);
-            if four.len() <= Nibbles::SMALL_MAX {
-                passes.extend(Pass::of_nibbles(&four, store));
-            } else {
-                passes.extend(Pass::of_tier((4, 1), &four, store));
-            }
-            passes.extend(Pass::of_tier((4, 2), &of(5..LONG), store));
+    let mut passes = Vec::new();
+    let mut rest = 1;
+    for end in [LONG, 5, 4] {
+        if let Some(pass) = Pass::of_nibbles(&of(1..end), store) {
+            passes.push(pass);
+            rest = end;
+            break;
         }
     }
-    passes.extend(Pass::of_tier((4, STRIDE_MAX), &long, store));
+    for width in rest..5 {
+        passes.extend(Pass::of_tier((width, 1), &of(width..width + 1), store));
+    }
+    passes.extend(Pass::of_tier((4, 2), &of(rest.max(5)..LONG), store));
+    passes.extend(Pass::of_tier((4, STRIDE_MAX), &of(LONG..usize::MAX), store));
     passes
 }
 
@@ -185,7 +177,12 @@ impl Pass {
     /// An automaton of more literals would take more than some 100 MiB.
     const AUTOMATON_LITERALS_MAX: usize = 200_000;
 
+    /// The pass of sets of nibbles; `None` for no literals, or where the sets would not keep these
+    /// apart.
     fn of_nibbles(wanted: &[Wanted], store: &Store) -> Option<Pass> {
+        if wanted.len() > Nibbles::SMALL_MAX {
+            return None;
+        }
         let mut tiers = Vec::new();
         for width in 1..=4usize {
             let is_wide = |one: &&Wanted| usize::from(one.text.length).min(4) == width;
@@ -195,18 +192,12 @@ impl Pass {
             }
         }
         let depth = tiers.last().map(|tier| tier.filter.width())?;
-        let mut nibbles = Nibbles::new(depth);
-        let mut windows: Vec<Vec<(u8, u8)>> = Vec::new();
+        let mut windows: Vec<Window> = Vec::new();
         for tier in &tiers {
             let window = |entry: &Entry| entry.window(store, tier.filter.width());
             windows.extend(tier.chains.entries().iter().map(window));
         }
-        // Like windows share a bucket, so that the buckets' sets stay small, and short ones, which
-        // ask less, do not share one with longer ones.
-        windows.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
-        for (place, window) in windows.iter().enumerate() {
-            nibbles.insert(place * 8 / windows.len(), window);
-        }
+        let nibbles = Nibbles::new(depth, &windows)?;
         Some(Self::new(tiers, Some(Box::new(nibbles))))
     }
 
@@ -253,24 +244,29 @@ impl Pass {
     }
 
     // Tier 1: per payload byte.
-    fn scan<F: FnMut(Hit)>(&self, ids: &[u32], budget: &mut Budget, scan: &mut Scan<'_, F>) {
+    fn scan<F: FnMut(Hit)>(
+        &self,
+        ids: &[u32],
+        budget: &mut Budget,
+        scan: &mut Scan<'_, F>,
+        [candidates, kept]: &mut [Candidates; 2],
+    ) {
         let Some(last) = (scan.bytes.len() + 1).checked_sub(self.width) else { return };
         // A literal that ends after `from` has its window here or later.
         let mut at = (scan.from + 1).saturating_sub(self.reach);
         at -= at % self.stride;
-        let (mut candidates, mut kept) = (Candidates::new(), Candidates::new());
         let mut is_over = false;
         while at < last {
             let block = (at, last.min(at + BLOCK * self.stride));
-            self.candidates(scan.kernel, scan.bytes, block, &mut candidates);
+            self.candidates(scan.kernel, scan.bytes, block, candidates);
             let mut spent = 0;
             for tier in &self.tiers {
                 spent += candidates.as_slice().len() as u64;
-                candidates.keep(&mut kept, |relative| {
-                    tier.chains.may_have(&tier.filter, scan.bytes, at + relative)
+                candidates.keep(kept, |window| {
+                    tier.chains.may_have(&tier.filter, scan.bytes, at + window * self.stride)
                 });
-                for &relative in kept.as_slice() {
-                    let place = (scan.bytes, at + usize::from(relative));
+                for &window in kept.as_slice() {
+                    let place = (scan.bytes, at + usize::from(window) * self.stride);
                     spent += tier.chains.verify(&tier.filter, scan.store, place, |entry, end| {
                         if end > scan.from {
                             report(entry, ids, end, scan.hits);

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "vector loads have no safe form")]
 
 use crate::filter::{Candidates, EIGHT, FIRST_BIT, FOLD, Filter, SECOND_BIT, SPREAD};
-use crate::nibbles::{DEPTH, Nibbles};
+use crate::nibbles::{DEPTH, Nibbles, Plane};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi8, _mm256_cmpeq_epi32,
@@ -16,7 +16,7 @@ use std::arch::x86_64::{
     _mm256_srli_epi32, _mm256_xor_si256,
 };
 
-/// Pushes the positions in `from..to`, relative to `from`, whose windows pass `filter`.
+/// Pushes the windows in `from..to` that pass `filter`, by their number.
 ///
 /// For processors that [`crate::Kernel::detect`] found to have AVX2 only.
 #[inline]
@@ -88,7 +88,7 @@ fn avx2(filter: &Filter, bytes: &[u8], (from, to): (usize, usize), out: &mut Can
         };
         let left = (wanted - at).div_ceil(registers.stride);
         let kept = if left >= 8 { 0xff } else { (1 << left) - 1 };
-        push(passed & kept, (at, registers.stride), out);
+        push(passed & kept, at / registers.stride, out);
         at += turn;
     }
 }
@@ -106,29 +106,53 @@ pub(crate) fn nibble_candidates(
 }
 
 #[target_feature(enable = "avx2")]
-fn avx2_nibbles(nibbles: &Nibbles, bytes: &[u8], (from, to): (usize, usize), out: &mut Candidates) {
+fn avx2_nibbles(nibbles: &Nibbles, bytes: &[u8], block: (usize, usize), out: &mut Candidates) {
+    let (planes, depth) = nibbles.planes();
+    match planes {
+        [] => {}
+        [one] => by_nibbles([tables_of(one, depth)], bytes, block, out),
+        [one, two, ..] => {
+            by_nibbles([tables_of(one, depth), tables_of(two, depth)], bytes, block, out);
+        }
+    }
+}
+
+/// A plane's tables in registers, with how many of them are asked.
+type Tables = ([(__m256i, __m256i); DEPTH], usize);
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn tables_of(plane: &Plane, depth: usize) -> Tables {
     let none = _mm256_set1_epi8(0);
     let mut tables = [(none, none); DEPTH];
-    let mut depth = 0;
-    for (slot, (low, high)) in tables.iter_mut().zip(nibbles.tables()) {
+    for (slot, (low, high)) in tables.iter_mut().zip(plane.low.iter().zip(&plane.high)) {
         *slot = (both_lanes(low), both_lanes(high));
-        depth += 1;
     }
-    let tables = tables.get(..depth).unwrap_or_default();
+    (tables, depth)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn by_nibbles<const N: usize>(
+    planes: [Tables; N],
+    bytes: &[u8],
+    (from, to): (usize, usize),
+    out: &mut Candidates,
+) {
     let block = bytes.get(from..).unwrap_or_default();
     let wanted = to.saturating_sub(from);
     let mut at = 0;
     while at < wanted {
         let rest = block.get(at..).unwrap_or_default();
         let passed = if let Some(chunk) = rest.first_chunk::<{ 32 + DEPTH }>() {
-            thirty_two(tables, chunk)
+            thirty_two(&planes, chunk)
         } else {
             let mut padded = [0; 32 + DEPTH];
             padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            thirty_two(tables, &padded)
+            thirty_two(&planes, &padded)
         };
         let kept = if wanted - at >= 32 { u32::MAX } else { (1 << (wanted - at)) - 1 };
-        push(passed & kept, (at, 1), out);
+        push(passed & kept, at, out);
         at += 32;
     }
 }
@@ -140,29 +164,35 @@ fn both_lanes(table: &[u8; 16]) -> __m256i {
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) })
 }
 
-/// Which of 32 positions pass, one bit each.
+/// Which of 32 positions pass in any plane, one bit each.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn thirty_two(tables: &[(__m256i, __m256i)], chunk: &[u8; 32 + DEPTH]) -> u32 {
+fn thirty_two<const N: usize>(planes: &[Tables; N], chunk: &[u8; 32 + DEPTH]) -> u32 {
     let nibble = _mm256_set1_epi8(15);
-    let mut left = _mm256_set1_epi8(-1);
-    for ((low, high), bytes) in tables.iter().zip(chunk.windows(32)) {
+    let mut left = [_mm256_set1_epi8(-1); N];
+    let depth = planes.first().map_or(0, |(_, depth)| *depth);
+    for (place, bytes) in chunk.windows(32).enumerate().take(depth) {
         // SAFETY: the window has 32 bytes; the load asks no alignment.
         let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) };
-        let of_low = _mm256_shuffle_epi8(*low, _mm256_and_si256(bytes, nibble));
-        let shifted = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
-        let of_high = _mm256_shuffle_epi8(*high, shifted);
-        left = _mm256_and_si256(left, _mm256_and_si256(of_low, of_high));
+        let low_nibbles = _mm256_and_si256(bytes, nibble);
+        let high_nibbles = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
+        for (left, (tables, _)) in left.iter_mut().zip(planes) {
+            let Some((low, high)) = tables.get(place) else { break };
+            let of_low = _mm256_shuffle_epi8(*low, low_nibbles);
+            let of_high = _mm256_shuffle_epi8(*high, high_nibbles);
+            *left = _mm256_and_si256(*left, _mm256_and_si256(of_low, of_high));
+        }
     }
-    let nothing = _mm256_cmpeq_epi8(left, _mm256_set1_epi8(0));
-    !_mm256_movemask_epi8(nothing).cast_unsigned()
+    let none = _mm256_set1_epi8(0);
+    let any = left.into_iter().fold(none, |any, one| _mm256_or_si256(any, one));
+    !_mm256_movemask_epi8(_mm256_cmpeq_epi8(any, none)).cast_unsigned()
 }
 
 #[inline(always)]
-fn push(mut passed: u32, (at, stride): (usize, usize), out: &mut Candidates) {
+fn push(mut passed: u32, at: usize, out: &mut Candidates) {
     while passed != 0 {
-        let position = at + stride * passed.trailing_zeros() as usize;
-        out.push(u16::try_from(position).unwrap_or(u16::MAX));
+        let window = at + passed.trailing_zeros() as usize;
+        out.push(u8::try_from(window).unwrap_or(u8::MAX));
         passed &= passed - 1;
     }
 }

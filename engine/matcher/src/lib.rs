@@ -21,6 +21,7 @@
 mod budget;
 mod builder;
 mod chains;
+mod deal;
 mod filter;
 mod frequency;
 pub mod fuzz;

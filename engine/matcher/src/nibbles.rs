@@ -1,58 +1,55 @@
 //! The filter of few or short literals: sets of nibbles in registers instead of a table.
 //!
-//! Literals are dealt to eight buckets, one bit each. For each byte of a window two tables of
-//! sixteen say which buckets have its low and its high nibble; the AND over the window's bytes
-//! leaves the buckets that may match. 32 positions at a time with AVX2 (the method of Hyperscan's
-//! Teddy). It must never know chains.
+//! Literals are dealt to eight or sixteen buckets, one bit each. For each byte of a window two
+//! tables of sixteen say which buckets have its low and its high nibble; the AND over the window's
+//! bytes leaves the buckets that may match. 32 positions at a time with AVX2 (the method of
+//! Hyperscan's Teddy). It must never know chains.
 
+use crate::deal::{Accepts, Window, deal};
 use crate::filter::{Candidates, Kernel};
 
 /// Most bytes of a window.
 pub(crate) const DEPTH: usize = 4;
 
+/// Buckets of one plane: bits of a byte.
+const PLANE: usize = 8;
+/// Planes at most.
+pub(crate) const PLANES: usize = 2;
+
+/// Which of eight buckets have which nibbles at each byte of the window.
+#[derive(Clone, Debug)]
+pub(crate) struct Plane {
+    pub(crate) low: [[u8; 16]; DEPTH],
+    pub(crate) high: [[u8; 16]; DEPTH],
+}
+
 /// Which buckets have which nibbles at each byte of the window.
 #[derive(Clone, Debug)]
 pub(crate) struct Nibbles {
-    low: [[u8; 16]; DEPTH],
-    high: [[u8; 16]; DEPTH],
+    /// One, or two for more than eight buckets.
+    planes: Vec<Plane>,
     depth: usize,
 }
 
-impl Nibbles {
-    /// More texts of any length than this fill the buckets, and the table of [`crate::filter`] is
-    /// the faster.
-    pub(crate) const TEXTS_MAX: usize = 24;
-    /// As [`Nibbles::TEXTS_MAX`], for texts of four bytes and more: windows that ask four bytes let
-    /// less through.
-    pub(crate) const SMALL_MAX: usize = 96;
-    /// Texts of fewer bytes that may go with those.
-    pub(crate) const TINY_MAX: usize = 16;
-
-    /// No literals, for windows of at most `depth` bytes.
-    pub(crate) fn new(depth: usize) -> Self {
-        let none = [[0; 16]; DEPTH];
-        Self { low: none, high: none, depth: depth.clamp(1, DEPTH) }
-    }
-
-    /// Adds a window, `(payload & mask) == value` byte by byte, to one of eight buckets.
-    pub(crate) fn insert(&mut self, bucket: usize, window: &[(u8, u8)]) {
-        let bit = 1u8 << (bucket & 7);
-        for (place, (low, high)) in self.low.iter_mut().zip(&mut self.high).enumerate() {
-            for byte in 0..=255u8 {
-                let fits = window.get(place).is_none_or(|(value, mask)| byte & mask == *value);
-                if fits && let Some(set) = low.get_mut(usize::from(byte & 15)) {
-                    *set |= bit;
+impl Plane {
+    fn of(buckets: &[Accepts]) -> Self {
+        let mut plane = Plane { low: [[0; 16]; DEPTH], high: [[0; 16]; DEPTH] };
+        for (bucket, accepts) in buckets.iter().enumerate() {
+            let set = |tables: &mut [[u8; 16]; DEPTH], wanted: &[u16; DEPTH]| {
+                for (table, nibbles) in tables.iter_mut().zip(wanted) {
+                    for (nibble, buckets) in table.iter_mut().enumerate() {
+                        *buckets |= u8::from(nibbles >> nibble & 1 == 1) << bucket;
+                    }
                 }
-                if fits && let Some(set) = high.get_mut(usize::from(byte >> 4)) {
-                    *set |= bit;
-                }
-            }
+            };
+            set(&mut plane.low, &accepts.low);
+            set(&mut plane.high, &accepts.high);
         }
+        plane
     }
 
-    /// Whether a window of these bytes may be one of the literals'.
-    fn contains(&self, window: &[u8]) -> bool {
-        let tables = self.low.iter().zip(&self.high).take(self.depth);
+    fn contains(&self, window: &[u8], depth: usize) -> bool {
+        let tables = self.low.iter().zip(&self.high).take(depth);
         let left = tables.enumerate().fold(0xff, |left, (place, (low, high))| {
             // Past the end there are zeros; what does not fit is found out when it is verified.
             let byte = window.get(place).copied().unwrap_or(0);
@@ -62,8 +59,31 @@ impl Nibbles {
         });
         left != 0
     }
+}
 
-    /// Pushes the positions in `from..to`, relative to `from`, whose windows pass.
+impl Nibbles {
+    /// Up to so many texts of any length go through sets of nibbles and nothing else.
+    pub(crate) const TEXTS_MAX: usize = 24;
+    /// More short texts than these are not tried: dealing them takes the square of their number.
+    pub(crate) const SMALL_MAX: usize = 256;
+    /// Where more of everyday traffic's positions pass by mistake than this, the table of
+    /// [`crate::filter`] is the faster.
+    const MISTAKES_MAX: f32 = 0.1;
+
+    /// For windows of at most `depth` bytes; `None` where too much would pass by mistake.
+    pub(crate) fn new(depth: usize, windows: &[Window]) -> Option<Self> {
+        let (buckets, mistakes) = deal(windows, PLANE * PLANES);
+        let planes = buckets.chunks(PLANE).map(Plane::of).collect();
+        let depth = depth.clamp(1, DEPTH);
+        (mistakes <= Self::MISTAKES_MAX).then_some(Self { planes, depth })
+    }
+
+    /// Whether a window of these bytes may be one of the literals'.
+    fn contains(&self, window: &[u8]) -> bool {
+        self.planes.iter().any(|plane| plane.contains(window, self.depth))
+    }
+
+    /// Pushes the windows in `from..to` that pass, by their number.
     #[inline]
     pub(crate) fn candidates(
         &self,
@@ -79,17 +99,17 @@ impl Nibbles {
             return;
         }
         let _ = kernel;
-        for (relative, position) in (0u16..).zip(from..to) {
+        for (window, position) in (0..=u8::MAX).zip(from..to) {
             if self.contains(bytes.get(position..).unwrap_or_default()) {
-                out.push(relative);
+                out.push(window);
             }
         }
     }
 
-    /// The tables of low and high nibbles, as many as windows have bytes.
+    /// The planes, and how many bytes windows have.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn tables(&self) -> impl Iterator<Item = (&[u8; 16], &[u8; 16])> {
-        self.low.iter().zip(&self.high).take(self.depth)
+    pub(crate) fn planes(&self) -> (&[Plane], usize) {
+        (&self.planes, self.depth)
     }
 }
 
@@ -103,16 +123,14 @@ mod tests {
         #[test]
         fn kernels_agree(
             depth in 1usize..=4,
-            windows in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..=4), 0..24),
+            windows in prop::collection::vec(prop::collection::vec(any::<u8>(), 2..=4), 0..40),
             bytes in prop::collection::vec(any::<u8>(), 1..300),
             cut in 0usize..300,
         ) {
-            let mut nibbles = Nibbles::new(depth);
             let near = bytes.chunks_exact(4).step_by(9).map(<[u8]>::to_vec);
-            for (bucket, window) in windows.into_iter().chain(near).enumerate() {
-                let window: Vec<_> = window.iter().map(|byte| (*byte, 0xff)).collect();
-                nibbles.insert(bucket, &window);
-            }
+            let exact = |window: Vec<u8>| window.into_iter().map(|byte| (byte, 0xff)).collect();
+            let windows: Vec<Window> = windows.into_iter().chain(near).map(exact).collect();
+            let Some(nibbles) = Nibbles::new(depth, &windows) else { return Ok(()) };
             let from = cut.min(bytes.len());
             let to = bytes.len().min(from + BLOCK);
             let mut scalar = Candidates::new();
