@@ -8,7 +8,7 @@ use portcullis_plugin_abi::buffer_kind;
 use portcullis_types::PluginId;
 
 /// Literals for some ports that are shorter are looked for at these ports only.
-const SHORT: usize = 4;
+const SHORT: usize = 2;
 
 /// A prefilter that is being built.
 pub(super) struct Building {
