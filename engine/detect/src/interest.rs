@@ -2,7 +2,7 @@
 
 use crate::limits::PLUGINS_MAX;
 use crate::manifest::{Manifest, Shard};
-use crate::pattern::Always;
+use crate::pattern::{Always, Bare};
 use portcullis_plugin_abi::{EventKind, FlowRec};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -182,8 +182,16 @@ impl Interests {
             return seats;
         }
         let mut out = seats & !choosy;
+        let event = Bare {
+            kind,
+            protocol: flow.protocol,
+            direction,
+            application: flow.application,
+            client_port: flow.client_port,
+            server_port: flow.server_port,
+        };
         for (of, row) in self.always.get(usize::from(kind.number())).into_iter().flatten() {
-            if row.covers(kind, flow.protocol, direction, flow.application) {
+            if row.covers(&event) {
                 out |= choosy & of;
             }
         }
@@ -191,20 +199,13 @@ impl Interests {
     }
 
     /// Whether any plugin wants such an event though none of its patterns was found: what is asked
-    /// before a record is built. `place` is protocol, server port, direction and application;
-    /// `shows` says whether the event has a kind of buffer.
+    /// before a record is built. `shows` says whether the event has a kind of buffer.
     #[inline]
-    pub fn wants_anyway(
-        &self,
-        kind: EventKind,
-        place: (u8, u16, u8, u16),
-        tcp_flags: u8,
-        shows: impl Fn(u16) -> bool,
-    ) -> bool {
-        let (protocol, port, direction, application) = place;
-        let mut seats = self.wanting(kind, protocol, port);
+    pub fn wants_anyway(&self, event: &Bare, tcp_flags: u8, shows: impl Fn(u16) -> bool) -> bool {
+        let kind = event.kind;
+        let mut seats = self.wanting(kind, event.protocol, event.server_port);
         if matches!(kind, EventKind::StreamData | EventKind::Transaction) {
-            seats = self.wanting_application(seats, application);
+            seats = self.wanting_application(seats, event.application);
         }
         if seats & !self.only_hits != 0 {
             return true;
@@ -212,8 +213,8 @@ impl Interests {
         let rows = self.always.get(usize::from(kind.number())).into_iter().flatten();
         rows.into_iter().any(|(of, row)| {
             seats & of != 0
-                && row.covers(kind, protocol, direction, application)
                 && (row.tcp_flags == 0 || row.tcp_flags & tcp_flags != 0)
+                && row.covers(event)
                 && (row.buffer == 0 || shows(row.buffer))
         })
     }
@@ -292,6 +293,8 @@ mod tests {
         application: Some(application::TLS),
         tcp_flags: 0,
         buffer: 0,
+        source_ports: (0, u16::MAX),
+        destination_ports: (0, u16::MAX),
     }];
 
     fn interests(lines: &str) -> Interests {

@@ -55,7 +55,7 @@ pub use loader::Loader;
 pub use manifest::{Fuel, Manifest, Rule, Scope, Shard};
 pub use offer::{Offer, OfferedHit, Shown};
 pub use panel::InstallError;
-pub use pattern::{Always, Case, Pattern, PatternGroup, Patterns, RegexText, literal};
+pub use pattern::{Always, Bare, Case, Pattern, PatternGroup, Patterns, RegexText, literal};
 pub use plugin::{Grants, NativeFactory, Plugin};
 pub use profile::{Clock, Profile, RuleCost, Spent};
 pub use seat::{Retired, SeatCounters};

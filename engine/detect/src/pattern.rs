@@ -79,16 +79,44 @@ pub struct Always {
     pub tcp_flags: u8,
     /// Kind of a buffer that the event must show; 0 none.
     pub buffer: u16,
+    /// Where the source's port lies, both ends included.
+    pub source_ports: (u16, u16),
+    /// Where the destination's port lies, both ends included.
+    pub destination_ports: (u16, u16),
+}
+
+/// What of an event decides whether it is wanted without a hit.
+#[derive(Clone, Copy, Debug)]
+pub struct Bare {
+    /// Kind of the event.
+    pub kind: EventKind,
+    /// IP protocol.
+    pub protocol: u8,
+    /// 0 to the server, 1 to the client.
+    pub direction: u8,
+    /// Application protocol, see [`application`].
+    pub application: u16,
+    /// The client's port.
+    pub client_port: u16,
+    /// The server's port.
+    pub server_port: u16,
 }
 
 impl Always {
     /// Whether it means such an event.
     #[inline]
-    pub fn covers(&self, kind: EventKind, protocol: u8, direction: u8, application: u16) -> bool {
-        self.kind == kind
-            && self.protocol.is_none_or(|p| p == protocol)
-            && self.direction.is_none_or(|d| d == direction)
-            && self.application.is_none_or(|a| a == application)
+    pub fn covers(&self, event: &Bare) -> bool {
+        let (source, destination) = match event.direction {
+            0 => (event.client_port, event.server_port),
+            _ => (event.server_port, event.client_port),
+        };
+        let within = |(low, high): (u16, u16), port| low <= port && port <= high;
+        self.kind == event.kind
+            && self.protocol.is_none_or(|p| p == event.protocol)
+            && self.direction.is_none_or(|d| d == event.direction)
+            && self.application.is_none_or(|a| a == event.application)
+            && within(self.source_ports, source)
+            && within(self.destination_ports, destination)
     }
 }
 

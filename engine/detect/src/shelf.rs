@@ -87,6 +87,19 @@ impl Shelf {
         row.whole_len
     }
 
+    /// Puts a buffer on the shelf whose bytes lie there already, as those of `other`.
+    #[inline]
+    pub(crate) fn put_again(&mut self, row: Row, other: &Row) -> u32 {
+        self.rows.push(Row { whole_at: other.whole_at, whole_len: other.whole_len, ..row });
+        other.whole_len
+    }
+
+    /// The buffer put last, if `event` shows it.
+    #[inline]
+    pub(crate) fn last(&self, event: u32) -> Option<Row> {
+        self.rows.last().copied().filter(|row| row.event == event)
+    }
+
     /// A buffer by its index in the batch.
     #[inline]
     pub(crate) fn row(&self, index: u32) -> Option<&Row> {
@@ -154,6 +167,10 @@ mod tests {
         assert_eq!(shelf.by_handle(handle), Some(&b"abcdef"[..]));
         assert_eq!((shelf.by_handle(handle + 1), shelf.by_handle(u32::MAX)), (None, None));
         assert_eq!(shelf.put(row(0, 0, 2), b"ghijkl"), 4, "the rest finds no room");
+        let again = shelf.next_handle();
+        let last = shelf.last(0).unwrap();
+        assert_eq!((shelf.put_again(row(0, 0, 3), &last), shelf.last(1).is_none()), (4, true));
+        assert_eq!(shelf.by_handle(again), Some(&b"ghij"[..]), "the same bytes, once");
         shelf.clear();
         assert_eq!(shelf.by_handle(handle), None);
         shelf.put(row(0, 0, 1), b"x");

@@ -8,6 +8,8 @@
 //!
 //! Must never know where the bytes come from: see [`crate::world`].
 
+mod candidates;
+
 use crate::effects::{self, RuleKey};
 use crate::header;
 use crate::inspect::{Subject, inspect};
@@ -17,11 +19,10 @@ use crate::once::Once;
 use crate::store::Store;
 use crate::suspension::Suspensions;
 use crate::transform;
-use crate::world::{Facts, Occasion, Piece, Way, World};
-use portcullis_plugin_sdk::{EventKind, buffer_kind};
-use portcullis_rules_form::{
-    Always, Body, Candidate, Check, Head, NONE, Part, Refused, Section, action, head, needs, part,
-};
+use crate::world::{Facts, Occasion, Piece, World};
+use candidates::{Because, Oddity, UNASKED, WAITED, is_odd, need, oddities};
+use portcullis_plugin_sdk::buffer_kind;
+use portcullis_rules_form::{Body, Check, Head, NONE, Part, Refused, action, head, needs, part};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -68,14 +69,6 @@ pub struct Counters {
     pub too_many: u64,
 }
 
-/// Why a rule is tried: the literal that was found, [`WAITED`] or [`UNASKED`]. Where there are
-/// several reasons the least counts.
-type Because = u32;
-/// It was found before, and waits for more of its transaction.
-const WAITED: Because = NONE - 1;
-/// Nothing was found: by its event, or by an address.
-const UNASKED: Because = NONE;
-
 /// What became of a rule on an event.
 enum Tried {
     Match(Option<(u32, u32, u32)>),
@@ -102,46 +95,6 @@ pub struct Evaluator {
     fuel: u64,
     /// Counters.
     pub counters: Counters,
-}
-
-/// An oddity's number, and the version of IP that it has to be of; 0 for any.
-type Oddity = (u16, u8);
-
-/// The oddities that one of the set's event names stands for.
-fn oddities(names: &str, number: impl Fn(&str) -> Option<u16>) -> Vec<Oddity> {
-    let one = |word: &str| {
-        let (version, name) = match word.split_once('/') {
-            Some((version, name)) => (version.parse().ok()?, name),
-            None => (0, word),
-        };
-        Some((number(name)?, version))
-    };
-    names.split(' ').filter_map(one).collect()
-}
-
-fn is_odd(facts: &Facts, any: &[Oddity]) -> bool {
-    let Occasion::Anomaly(found) = facts.occasion else { return false };
-    any.iter().any(|&(n, version)| n == found && (version == 0 || version == facts.ip_version))
-}
-
-fn event_kinds(occasion: Occasion) -> [EventKind; 2] {
-    match occasion {
-        Occasion::Packet => [EventKind::Packet; 2],
-        Occasion::Stream => [EventKind::StreamData; 2],
-        Occasion::Transaction => [EventKind::Transaction; 2],
-        Occasion::Anomaly(_) => [EventKind::Anomaly; 2],
-        Occasion::FlowStart => [EventKind::FlowStart, EventKind::FlowReply],
-    }
-}
-
-fn need(occasion: Occasion) -> u8 {
-    match occasion {
-        Occasion::Packet => needs::PACKET,
-        Occasion::Stream => needs::STREAM,
-        Occasion::Transaction => needs::TRANSACTION,
-        Occasion::Anomaly(_) => needs::ANOMALY,
-        Occasion::FlowStart => needs::FLOW,
-    }
 }
 
 impl Evaluator {
@@ -340,84 +293,6 @@ impl Evaluator {
             *place = (facts.flow, rule, facts.at);
         }
         self.recent_next = (self.recent_next + 1) % RECENT;
-    }
-
-    /// Rules to be tried, and why.
-    fn candidates(
-        &mut self,
-        world: &mut impl World,
-        facts: &Facts,
-        pieces: &[Piece<'_>],
-        hits: impl IntoIterator<Item = u32>,
-    ) -> Vec<(u32, Because)> {
-        let need = need(facts.occasion);
-        let port = facts.ends()[1].1;
-        let fits = |c: &&Candidate| {
-            c.needs & need != 0
-                && (c.application == 0 || c.application == facts.application)
-                && (c.protocol == 0 || c.protocol == facts.protocol)
-                && (c.port_low <= port && port <= c.port_high)
-        };
-        let mut literals: Vec<u32> = hits.into_iter().collect();
-        literals.sort_unstable();
-        literals.dedup();
-        let (mut rules, once, all) = (Vec::new(), &mut self.once, self.store.rules);
-        once.begin();
-        self.store.begin();
-        for literal in literals {
-            if let Some(rows) = self.store.candidates(world, literal) {
-                let new = rows.iter().filter(fits).filter(|c| once.is_new(c.rule, all));
-                rules.extend(new.map(|c| (c.rule, literal)));
-            }
-        }
-        let mut by_address = false;
-        let mut unasked = Vec::new();
-        for row in self.store.always.iter().filter(|row| self.wants(row, facts, pieces)) {
-            if row.rule == NONE {
-                by_address = true;
-            } else {
-                unasked.push(row.rule);
-            }
-        }
-        if by_address {
-            let [(source, _), (destination, _)] = facts.ends();
-            let tables =
-                [(Section::SourceIntervals, source), (Section::DestinationIntervals, destination)];
-            for (table, address) in tables {
-                self.store.rules_naming(world, table, &address, &mut unasked);
-            }
-        }
-        self.waited.clear();
-        if facts.occasion == Occasion::Transaction {
-            self.waited = Memory::new(world.slot()).waiting(facts.transaction);
-        }
-        let waited = self.waited.iter().map(|rule| (*rule, WAITED));
-        let others = waited.chain(unasked.into_iter().map(|rule| (rule, UNASKED)));
-        for (rule, because) in others {
-            if self.once.is_new(rule, all) {
-                rules.push((rule, because));
-            }
-        }
-        rules
-    }
-
-    fn wants(&self, row: &Always, facts: &Facts, pieces: &[Piece<'_>]) -> bool {
-        let way = match facts.way {
-            Way::ToServer => 0,
-            Way::ToClient => 1,
-        };
-        let code = || {
-            let Ok(at) = usize::try_from(row.code) else { return false };
-            self.anomalies.get(at).is_some_and(|any| is_odd(facts, any))
-        };
-        event_kinds(facts.occasion).iter().any(|k| k.number() == row.event)
-            && (row.direction == 2 || row.direction == way)
-            && (row.protocol == 0 || row.protocol == facts.protocol)
-            && (row.tcp_flags == 0 || row.tcp_flags & facts.tcp_flags != 0)
-            && (row.application == 0 || row.application == facts.application)
-            && (row.port_low <= facts.server_port && facts.server_port <= row.port_high)
-            && (row.code == NONE || code())
-            && (row.buffer == 0 || pieces.iter().any(|p| p.kind == row.buffer))
     }
 
     fn attempt(

@@ -3,7 +3,7 @@
 
 use crate::keys::Keys;
 use crate::numbered::ByNumber;
-use crate::world::World;
+use crate::world::{Way, World};
 use portcullis_rules_form::{
     AddressRange, Always, Body, Candidate, DataSet, Directory, Hash, Interval, LiteralRow, NONE,
     PortRange, Refused, RuleRow, Section, SetRow, Source, StringRow,
@@ -14,6 +14,8 @@ use std::sync::Arc;
 const BODIES_MAX: usize = 1 << 20;
 /// Rows of one generation of each of the other caches.
 const ROWS_MAX: usize = 16 * 1024;
+/// Intervals of addresses that are read together.
+const INTERVALS_BLOCK: u32 = 64;
 /// Address sets up to this many ranges are kept whole; larger ones are searched in place.
 const RANGES_KEPT: u32 = 512;
 
@@ -49,6 +51,27 @@ impl<T: Clone> Kept<T> {
     }
 }
 
+/// Rows that are for either direction come in both.
+fn by_event(all: &[Always]) -> Vec<[Vec<Always>; 2]> {
+    let kinds = all.iter().map(|row| usize::from(row.event) + 1).max().unwrap_or(0);
+    let of = |kind: usize, way: u8| -> Vec<Always> {
+        let is_for = |row: &&Always| {
+            usize::from(row.event) == kind && (row.direction == way || row.direction == 2)
+        };
+        all.iter().filter(is_for).copied().collect()
+    };
+    (0..kinds).map(|kind| [of(kind, 0), of(kind, 1)]).collect()
+}
+
+/// The last address of each block of a table of intervals: by these a search finds its block, and
+/// reads it at once.
+fn edges(directory: &Directory, source: &mut impl Source, table: Section) -> Option<Vec<[u8; 16]>> {
+    let count = directory.count::<Interval>(table);
+    let firsts = (0..count).step_by(INTERVALS_BLOCK as usize);
+    let last = |first: u32| (first + INTERVALS_BLOCK - 1).min(count - 1);
+    firsts.map(|f| Some(directory.row::<Interval>(source, table, last(f))?.high)).collect()
+}
+
 /// The set, read through the world.
 pub(crate) struct Store {
     directory: Directory,
@@ -56,10 +79,12 @@ pub(crate) struct Store {
     pub(crate) rules: u32,
     /// What outlasts the set.
     pub(crate) keys: Keys,
-    /// Rules without a literal.
-    pub(crate) always: Vec<Always>,
+    /// Rules without a literal, by kind of event and by direction.
+    always: Vec<[Vec<Always>; 2]>,
     /// The engine's names of the events that rules ask for.
     pub(crate) event_names: Vec<String>,
+    /// The last address of each block of intervals, by source and by destination.
+    edges: [Vec<[u8; 16]>; 2],
     bodies: Kept<Option<Arc<Body>>>,
     candidates: Kept<Arc<[Candidate]>>,
     addresses: Kept<Arc<[AddressRange]>>,
@@ -114,12 +139,15 @@ impl Store {
             read.ok_or(Refused::Torn)?;
             event_names.push(String::from_utf8_lossy(&text).into_owned());
         }
+        let mut of = |table| edges(&directory, &mut source, table).ok_or(Refused::Torn);
+        let edges = [of(Section::SourceIntervals)?, of(Section::DestinationIntervals)?];
         Ok(Store {
             keys: Keys::read(&directory, &mut source)?,
             rules: directory.count::<RuleRow>(Section::Rules),
             directory,
-            always,
+            always: by_event(&always),
             event_names,
+            edges,
             bodies: Kept::new(BODIES_MAX),
             candidates: Kept::new(ROWS_MAX),
             addresses: Kept::new(ROWS_MAX),
@@ -168,6 +196,15 @@ impl Store {
             *answer = Answer { event, asked, holds };
         }
         holds
+    }
+
+    /// The rules without a literal that are for such an event.
+    pub(crate) fn always(&self, event: u8, way: Way) -> &[Always] {
+        let ways = self.always.get(usize::from(event));
+        ways.map_or(&[], |[to_server, to_client]| match way {
+            Way::ToServer => to_server,
+            Way::ToClient => to_client,
+        })
     }
 
     /// A rule's body.
@@ -292,21 +329,19 @@ impl Store {
         out: &mut Vec<u32>,
     ) {
         let mut source = Through(world);
-        let (mut low, mut high) = (0, self.directory.count::<Interval>(table));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let Some(row) = self.directory.row::<Interval>(&mut source, table, middle) else {
-                return;
-            };
-            if row.high < *address {
-                low = middle + 1;
-            } else if row.low > *address {
-                high = middle;
-            } else {
-                let run = SetRow { first: row.first, count: row.count };
-                let _ = self.directory.rows(&mut source, Section::IntervalRules, run, out);
-                return;
-            }
+        let edges = if table == Section::SourceIntervals { &self.edges[0] } else { &self.edges[1] };
+        let block = u32::try_from(edges.partition_point(|edge| edge < address)).unwrap_or(u32::MAX);
+        let first = block.saturating_mul(INTERVALS_BLOCK);
+        let count = self.directory.count::<Interval>(table).saturating_sub(first);
+        let run = SetRow { first, count: count.min(INTERVALS_BLOCK) };
+        let mut rows: Vec<Interval> = Vec::new();
+        if run.count == 0 || self.directory.rows(&mut source, table, run, &mut rows).is_none() {
+            return;
+        }
+        let at = rows.partition_point(|row| row.high < *address);
+        if let Some(row) = rows.get(at).filter(|row| row.low <= *address) {
+            let run = SetRow { first: row.first, count: row.count };
+            let _ = self.directory.rows(&mut source, Section::IntervalRules, run, out);
         }
     }
 

@@ -7,7 +7,7 @@ use core::fmt;
 
 const MAGIC: [u8; 8] = *b"PORTRULE";
 /// Version of the layout. Another one is refused: compile the rules again.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 const SECTIONS: usize = 32;
 /// Bytes read at once: a directory that lies must not make its reader allocate without end.
 const READ_MAX: u32 = 4 << 20;

@@ -16,7 +16,7 @@ macro_rules! rows {
 }
 
 rows! {
-    RuleRow = 8, LiteralRow = 20, GroupRow = 16, Candidate = 16, Always = 20, RegexRow = 16,
+    RuleRow = 8, LiteralRow = 20, GroupRow = 16, Candidate = 16, Always = 24, RegexRow = 16,
     SetRow = 8, AddressRange = 32, PortRange = 4, Interval = 40, DataSet = 16, StringRow = 8,
     InfoRow = 60, Head = 52,
 }
@@ -91,8 +91,15 @@ pub struct Candidate {
     pub port_low: u16,
     /// both ends included.
     pub port_high: u16,
-    /// Zero.
-    pub reserved: u32,
+    /// The address set that the source lies in; [`Candidate::ANY`] where the body has to be asked.
+    pub source: u16,
+    /// The same for the destination.
+    pub destination: u16,
+}
+
+impl Candidate {
+    /// All addresses, both ways, or a set whose number needs more bits.
+    pub const ANY: u16 = u16::MAX;
 }
 
 /// A rule without a literal: it is tried on every event that fits.
@@ -115,10 +122,14 @@ pub struct Always {
     pub code: u32,
     /// The rule; [`NONE`] where the event's addresses say which: see the intervals.
     pub rule: u32,
-    /// The server's port lies in this range,
+    /// The destination's port lies in this range,
     pub port_low: u16,
-    /// both ends included.
+    /// both ends included,
     pub port_high: u16,
+    /// and the source's in this.
+    pub source_low: u16,
+    /// Both ends included.
+    pub source_high: u16,
 }
 
 /// A regular expression that the host matches.

@@ -69,7 +69,8 @@ fn candidate(rule: u32) -> Candidate {
         protocol: 6,
         port_low: 0,
         port_high: 0xffff,
-        reserved: 0,
+        source: 3,
+        destination: Candidate::ANY,
     }
 }
 
@@ -105,6 +106,8 @@ fn built() -> Vec<u8> {
         rule: 2,
         port_low: 0,
         port_high: 0xffff,
+        source_low: 0,
+        source_high: 0xffff,
     });
     b.finish().expect("small")
 }

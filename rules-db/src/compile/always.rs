@@ -78,7 +78,8 @@ fn rows(rule: &Rule, body: &Body, target: &Target, tried: u32) -> Vec<Always> {
         [false, true] => 1,
         _ => 2,
     };
-    let (port_low, port_high) = server_ports(rule, target);
+    let (port_low, port_high) = groups::bounds(rule, &rule.header.destination_ports);
+    let (source_low, source_high) = groups::bounds(rule, &rule.header.source_ports);
     let row = |event: EventKind| Always {
         event: event.number(),
         direction,
@@ -90,6 +91,8 @@ fn rows(rule: &Rule, body: &Body, target: &Target, tried: u32) -> Vec<Always> {
         rule: tried,
         port_low,
         port_high,
+        source_low,
+        source_high,
     };
     let mut out = Vec::new();
     if target.needs & needs::ANOMALY != 0 {
@@ -132,19 +135,6 @@ fn transport(rule: &Rule) -> u8 {
         _ => None,
     });
     asked.unwrap_or_else(|| groups::transport(rule))
-}
-
-/// The range that the server's port lies in, where the rule's direction says which end it is.
-fn server_ports(rule: &Rule, target: &Target) -> (u16, u16) {
-    let ports = match (rule.header.arrow, target.directions) {
-        (Arrow::Forward, [true, false]) => &rule.header.destination_ports,
-        (Arrow::Forward, [false, true]) => &rule.header.source_ports,
-        _ => return (0, u16::MAX),
-    };
-    match (ports.ranges.first(), ports.ranges.last()) {
-        (Some(first), Some(last)) => (first.0, last.1),
-        _ => (0, u16::MAX),
-    }
 }
 
 /// From the rarest flag in traffic to the commonest.

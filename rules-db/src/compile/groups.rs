@@ -47,13 +47,18 @@ fn ports(server: &PortSet, client: &PortSet) -> Ports {
     }
 }
 
-/// The range that a rule's destination port lies in.
-fn bounds(rule: &Rule) -> (u16, u16) {
+/// A set of addresses as a candidate has it.
+fn addresses(rule: &Rule, set: u32) -> u16 {
+    let is_one_way = rule.header.arrow != Arrow::Both;
+    u16::try_from(set).ok().filter(|_| is_one_way).unwrap_or(Candidate::ANY)
+}
+
+/// The range that these ports of a rule's header lie in.
+pub(super) fn bounds(rule: &Rule, ports: &PortSet) -> (u16, u16) {
     if rule.header.arrow == Arrow::Both {
         return (0, u16::MAX);
     }
-    let ranges = &rule.header.destination_ports.ranges;
-    match (ranges.first(), ranges.last()) {
+    match (ports.ranges.first(), ports.ranges.last()) {
         (Some(first), Some(last)) => (first.0, last.1),
         _ => (0, u16::MAX),
     }
@@ -77,7 +82,7 @@ impl Compiler<'_> {
         chosen: &Chosen,
         entry: RuleEntry,
     ) {
-        let (port_low, port_high) = bounds(rule);
+        let (port_low, port_high) = bounds(rule, &rule.header.destination_ports);
         let candidate = Candidate {
             rule: entry.0,
             application: body.head.application,
@@ -85,7 +90,8 @@ impl Compiler<'_> {
             protocol: transport(rule),
             port_low,
             port_high,
-            reserved: 0,
+            source: addresses(rule, body.head.source),
+            destination: addresses(rule, body.head.destination),
         };
         let raw = is_payload(chosen.kind);
         let mut buffers = Vec::new();

@@ -86,6 +86,8 @@ fn patterns(set: RuleSet<'_>) -> Patterns {
                 application: (row.application != 0).then_some(row.application),
                 tcp_flags: row.tcp_flags,
                 buffer: row.buffer,
+                source_ports: (row.source_low, row.source_high),
+                destination_ports: (row.port_low, row.port_high),
             })
         })
         .collect();

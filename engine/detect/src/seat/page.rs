@@ -25,11 +25,14 @@ pub(super) struct Page<'a> {
 
 impl Page<'_> {
     /// Writes the buffers: their records, as much of their bytes as the plugin wants, and, where
-    /// it may read by handle, all of them to the shelf.
+    /// it may read by handle, all of them to the shelf. Bytes that two neighbours show alike, a
+    /// body and the file in it, lie there once.
     #[inline]
     pub(super) fn show(&mut self, buffers: &[Shown<'_>]) {
         self.placed.clear();
+        let mut before: Option<&Shown<'_>> = None;
         for shown in buffers {
+            let alike = before.replace(shown).is_some_and(|other| is_same(shown, other));
             let snap = self.reading.snap(shown.kind);
             let nothing = shown.bytes.is_empty() && shown.kind == buffer_kind::PAYLOAD;
             if nothing || (snap == 0 && !self.reading.whole) {
@@ -39,22 +42,30 @@ impl Page<'_> {
                 self.placed.push(NONE);
             } else {
                 self.placed.push(self.shelf.len());
-                self.buffer(shown, snap);
+                let known = alike.then(|| self.shelf.last(self.event)).flatten();
+                self.buffer(shown, snap, known);
             }
         }
     }
 
     #[inline]
-    fn buffer(&mut self, shown: &Shown<'_>, snap: usize) {
+    fn buffer(&mut self, shown: &Shown<'_>, snap: usize, same: Option<Row>) {
         let (places, all) = (self.places, shown.bytes.len());
-        let room = places.data_max.saturating_sub(*self.data) as usize;
         let wanted = all.min(snap);
+        let same = same.filter(|row| row.len as usize >= wanted);
+        let at = same.map_or(places.data_at + *self.data, |row| row.at);
+        let room = match same {
+            Some(row) => row.len as usize,
+            None => places.data_max.saturating_sub(*self.data) as usize,
+        };
         let bytes = shown.bytes.get(..wanted.min(room)).unwrap_or(&[]);
-        let at = places.data_at + *self.data;
         let len = u32::try_from(bytes.len()).unwrap_or(0);
-        match self.arena.get_mut(at as usize..at as usize + bytes.len()) {
-            Some(room) => room.copy_from_slice(bytes),
-            None => debug_assert!(false, "room was computed"),
+        if same.is_none() {
+            match self.arena.get_mut(at as usize..at as usize + bytes.len()) {
+                Some(room) => room.copy_from_slice(bytes),
+                None => debug_assert!(false, "room was computed"),
+            }
+            *self.data += len;
         }
         let mut buffer = Buffer {
             handle: self.shelf.next_handle(),
@@ -85,7 +96,10 @@ impl Page<'_> {
         };
         let mut short = bytes.len() < wanted;
         if self.reading.whole {
-            buffer.whole_len = self.shelf.put(row, shown.bytes);
+            buffer.whole_len = match same {
+                Some(other) => self.shelf.put_again(row, &other),
+                None => self.shelf.put(row, shown.bytes),
+            };
             short |= (buffer.whole_len as usize) < all;
         } else {
             self.shelf.put(row, &[]);
@@ -93,7 +107,6 @@ impl Page<'_> {
         self.counters.buffers_cut += u64::from(short);
         let fits = write_record(self.arena, record_at, &buffer);
         debug_assert!(fits, "places are computed for buffers_max buffers");
-        *self.data += len;
     }
 
     /// Writes the hits that are this plugin's.
@@ -113,4 +126,9 @@ impl Page<'_> {
             *self.hits += 1;
         }
     }
+}
+
+/// Whether two buffers are the same bytes at the same place.
+pub(super) fn is_same(a: &Shown<'_>, b: &Shown<'_>) -> bool {
+    !a.bytes.is_empty() && std::ptr::eq(a.bytes, b.bytes)
 }

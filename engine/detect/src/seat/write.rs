@@ -1,9 +1,9 @@
 //! Filling a batch: every record is written once, straight to its place in guest memory.
 
-use super::page::Page;
+use super::page::{Page, is_same};
 use super::{Offered, Recent, Seat, sender};
 use crate::limits::HostLimits;
-use crate::offer::Offer;
+use crate::offer::{Offer, Shown};
 use crate::places::STRIDES;
 use crate::slots::FlowRef;
 use portcullis_plugin_abi::{Event, EventKind, FlowRec, NONE, write_record};
@@ -21,7 +21,11 @@ impl Seat {
         let hits = if places.hits_max == 0 { 0 } else { offer.hits.len() };
         let (mut data, mut whole) = (0, 0);
         let buffers = if self.plugin.reading.shows { offer.buffers } else { &[] };
+        let mut before: Option<&Shown<'_>> = None;
         for shown in buffers {
+            if before.replace(shown).is_some_and(|other| is_same(shown, other)) {
+                continue;
+            }
             data += shown.bytes.len().min(self.plugin.reading.snap(shown.kind));
             whole += shown.bytes.len();
         }

@@ -11,7 +11,7 @@ use crate::events;
 use crate::outlet::Outlet;
 use crate::report::{Conflict, Conversation, Oddity, OddityLayer, Report, Transaction};
 use portcullis_decode::{Fresh, Interest, Message, Output, Piece, Stage};
-use portcullis_detect::{FlowHost, Offer, OfferedHit, Shown};
+use portcullis_detect::{Bare, FlowHost, Offer, OfferedHit, Shown};
 use portcullis_flow::{Direction, Flow, FlowId, StreamAnomaly, StreamEnd, StreamSink, TcpState};
 use portcullis_plugin_abi::{self as abi, Buffer, EventKind, application, buffer_kind};
 use portcullis_types::{FlowFacts, FrameIndex, Tick};
@@ -90,10 +90,16 @@ impl<O: Outlet> AtDesk<'_, O> {
         shows: impl Fn(u16) -> bool,
     ) -> bool {
         let flow = self.teller.flow;
-        let (protocol, port) = (flow.protocol(), flow.server_port());
-        let place = (protocol, port, direction as u8, self.application);
+        let event = Bare {
+            kind,
+            protocol: flow.protocol(),
+            direction: direction as u8,
+            application: self.application,
+            client_port: flow.client_port(),
+            server_port: flow.server_port(),
+        };
         let flags = self.teller.packet.map_or(0, |p| p.tcp.flags.0);
-        self.teller.detectors.interests().wants_anyway(kind, place, flags, shows)
+        self.teller.detectors.interests().wants_anyway(&event, flags, shows)
     }
 
     /// The packet by itself.
