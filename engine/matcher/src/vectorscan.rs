@@ -1,8 +1,9 @@
 //! The same search by Vectorscan, for comparison: never on the street.
 //!
 //! Only with the feature `vectorscan`, which links the system's `libhs` (Debian's
-//! `libvectorscan-dev`; `libhyperscan-dev` has the same interface). Each group is a database of its own, in block mode;
-//! literals are given as escaped expressions, so that any byte may stand in them.
+//! `libvectorscan-dev`; `libhyperscan-dev` has the same interface). Each group is a database of
+//! its own, in block mode; literals are given as escaped expressions, so that any byte may stand
+//! in them.
 
 use crate::budget::Budget;
 use crate::literal::{Case, Hit, Literal};

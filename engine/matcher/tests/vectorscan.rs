@@ -38,7 +38,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
     #[test]
     fn random_literals_are_found_alike(
-        literals in prop::collection::vec((prop::collection::vec(0x3e..0x64_u8, 1..12), case()), 1..40),
+        literals in prop::collection::vec(
+            (prop::collection::vec(0x3e..0x64_u8, 1..12), case()),
+            1..40,
+        ),
         bytes in prop::collection::vec(0x3e..0x64_u8, 0..400),
         from in 0..50_usize,
     ) {
