@@ -191,20 +191,8 @@ fn scans(c: &mut Criterion<ProcessorTime>) {
                 });
             });
         }
-        ours.prepare(0);
-        group.bench_with_input(BenchmarkId::new("automaton", "slices"), &floods[2].1, |b, p| {
-            b.iter(|| scan_with_nothing_left(&ours, p));
-        });
         group.finish();
     }
-}
-
-fn scan_with_nothing_left(matcher: &Matcher, payloads: &[Vec<u8>]) -> u64 {
-    let mut hits = 0;
-    for payload in payloads {
-        matcher.scan(0, black_box(payload), 0, &mut Budget::new(0), &mut |_| hits += 1);
-    }
-    hits
 }
 
 fn builds(c: &mut Criterion<ProcessorTime>) {

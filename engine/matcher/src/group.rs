@@ -7,11 +7,7 @@ use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX};
 use crate::literal::Hit;
 use crate::nibbles::Nibbles;
 use crate::store::{Store, Text};
-use aho_corasick::automaton::{Automaton, OverlappingState};
-use aho_corasick::nfa::contiguous::NFA;
-use aho_corasick::{Anchored, Input, MatchKind};
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 /// The literals of one window width.
 #[derive(Debug)]
@@ -32,10 +28,6 @@ struct Pass {
     stride: usize,
     /// The most bytes from a window's start to its literal's end.
     reach: usize,
-    /// The most bytes before a window in its literal.
-    lead: usize,
-    /// The second strategy, where it was prepared; `None` where the literals are too many for it.
-    automaton: OnceLock<Option<NFA>>,
 }
 
 /// The literals that are scanned together.
@@ -70,11 +62,6 @@ impl Group {
         for pass in &self.passes {
             pass.scan(&self.ids, budget, scan, &mut room);
         }
-    }
-
-    /// Builds the second strategy. Returns its bytes.
-    pub(crate) fn prepare(&self, store: &Store) -> usize {
-        self.passes.iter().map(|pass| pass.prepare(store)).sum()
     }
 
     /// Bytes of the longest literal.
@@ -174,9 +161,6 @@ fn passes_of(wanted: &[Wanted], store: &Store) -> Vec<Pass> {
 }
 
 impl Pass {
-    /// An automaton of more literals would take more than some 100 MiB.
-    const AUTOMATON_LITERALS_MAX: usize = 200_000;
-
     /// The pass of sets of nibbles; `None` for no literals, or where the sets would not keep these
     /// apart.
     fn of_nibbles(wanted: &[Wanted], store: &Store) -> Option<Pass> {
@@ -212,20 +196,14 @@ impl Pass {
     fn new(tiers: Vec<Tier>, nibbles: Option<Box<Nibbles>>) -> Self {
         let entries = || tiers.iter().flat_map(|tier| tier.chains.entries());
         let reach = entries().map(Entry::reach).max().unwrap_or(0);
-        let lead = entries().map(|entry| usize::from(entry.window_offset)).max().unwrap_or(0);
         let width = tiers.iter().map(|tier| tier.filter.width()).min().unwrap_or(1);
         let stride = tiers.iter().map(|tier| tier.filter.stride()).min().unwrap_or(1);
         let tiers = tiers.into_boxed_slice();
-        Self { tiers, nibbles, width, stride, reach, lead, automaton: OnceLock::new() }
+        Self { tiers, nibbles, width, stride, reach }
     }
 
     fn texts(&self) -> usize {
         self.tiers.iter().map(Tier::texts).sum()
-    }
-
-    /// The tier that an automaton may stand for: the only one. A pass of few literals needs none.
-    fn only_tier(&self) -> Option<&Tier> {
-        if self.nibbles.is_some() { None } else { self.tiers.first() }
     }
 
     #[inline(always)]
@@ -279,64 +257,14 @@ impl Pass {
             if !is_over && budget.is_spent() && at < last {
                 is_over = true;
                 budget.overrun();
-                if let Some(Some(automaton)) = self.automaton.get() {
-                    self.scan_by_automaton(automaton, at, ids, scan);
-                    budget.read_by_automaton(scan.bytes.len() - at);
-                    return;
-                }
             }
         }
-    }
-
-    /// Reports the literals whose windows are at `at` or later.
-    fn scan_by_automaton<F: FnMut(Hit)>(
-        &self,
-        automaton: &NFA,
-        at: usize,
-        ids: &[u32],
-        scan: &mut Scan<'_, F>,
-    ) {
-        let Some(tier) = self.only_tier() else { return };
-        let start = at.saturating_sub(self.lead + self.stride);
-        let input = Input::new(scan.bytes).range(start..).anchored(Anchored::No);
-        let mut state = OverlappingState::start();
-        while automaton.try_find_overlapping(&input, &mut state).is_ok() {
-            let Some(found) = state.get_match() else { return };
-            let Some(entry) = tier.chains.entries().get(found.pattern().as_usize()) else {
-                continue;
-            };
-            let (start, end) = (found.start(), found.end());
-            let occurrence = scan.bytes.get(start..end).unwrap_or_default();
-            let window = start + usize::from(entry.window_offset);
-            let is_new = window + self.stride > at && end > scan.from;
-            if is_new && scan.store.is(entry.text, occurrence) {
-                report(entry, ids, end, scan.hits);
-            }
-        }
-    }
-
-    fn prepare(&self, store: &Store) -> usize {
-        let built = self.automaton.get_or_init(|| {
-            let tier = self.only_tier()?;
-            if tier.texts() > Self::AUTOMATON_LITERALS_MAX {
-                return None;
-            }
-            let texts = tier.chains.entries().iter().map(|entry| store.parts(entry.text).0);
-            NFA::builder()
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                .build(texts)
-                .ok()
-        });
-        built.as_ref().map_or(0, Automaton::memory_usage)
     }
 
     fn bytes(&self) -> usize {
-        let automaton = self.automaton.get().and_then(Option::as_ref);
         let of_tier = |tier: &Tier| tier.filter.bytes() + tier.chains.bytes() + size_of::<Tier>();
         self.tiers.iter().map(of_tier).sum::<usize>()
             + self.nibbles.as_ref().map_or(0, |_| size_of::<Nibbles>())
-            + automaton.map_or(0, Automaton::memory_usage)
     }
 }
 

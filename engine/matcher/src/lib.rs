@@ -1,16 +1,16 @@
 //! One native matcher for the literals and regexes of all plugins.
 //!
 //! ```text
-//! payload ─► filter: one table lookup per byte (AVX2: eight at a time) ─► candidates
-//!                                                                           │
-//!            hits ◄── whole literal, with its case ◄── eight bytes ◄── chain of the window
+//! payload ─► filter: sets of nibbles, or a table of windows (AVX2) ─► candidates
+//!                                                                        │
+//!         hits ◄── whole literal, with its case ◄── eight bytes ◄── chain of the window
 //! ```
 //!
-//! For each literal the four-byte window that is rarest in traffic (`frequency`) sets bits in
-//! a small table; every window of the payload is tested against it. What passes is looked up in
-//! a second table and verified, so that the hits are exact. Literals of one to three bytes go
-//! through tables of their own. A payload made of near misses spends a [`Budget`]; past it the
-//! rest is read by an automaton whose cost does not depend on the payload, if one was prepared.
+//! For each long literal the four-byte windows that are rarest in traffic (`frequency`) set bits in
+//! a small table; every fourth window of the payload is tested against it. Short literals go
+//! through sets of nibbles together (`nibbles`, `deal`), 32 positions at a time. What passes is
+//! looked up in a second table and verified, so that the hits are exact. A payload made of near
+//! misses spends a [`Budget`], and that is counted.
 //!
 //! It must never know what a literal is for: rules, buffers and plugins are numbers here.
 #![cfg_attr(

@@ -75,14 +75,6 @@ impl Matcher {
         self.group(group).map_or(0, |group| group.longest().saturating_sub(1))
     }
 
-    /// Builds the group's second strategy for payloads of near misses. Returns its bytes.
-    ///
-    /// Takes milliseconds and megabytes per thousand literals: off the street, where
-    /// [`Budget::overruns`] grows. Workers that scan meanwhile take it when it is there.
-    pub fn prepare(&self, group: u32) -> usize {
-        self.group(group).map_or(0, |group| group.prepare(&self.store))
-    }
-
     /// Literals added, of all groups.
     #[must_use]
     pub fn literals(&self) -> usize {
@@ -106,7 +98,7 @@ impl Matcher {
         })
     }
 
-    /// Bytes of memory, prepared automata included.
+    /// Bytes of memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let groups: usize = self.groups.iter().map(|(_, group)| group.bytes()).sum();

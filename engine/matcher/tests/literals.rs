@@ -143,7 +143,7 @@ fn a_group_that_is_not_there_has_no_hits() {
     let matcher = Builder::new(Limits::default()).build();
     let mut budget = Budget::default();
     matcher.scan(3, b"anything", 0, &mut budget, &mut |_| unreachable!());
-    assert_eq!((budget.spent(), matcher.prepare(3)), (0, 0));
+    assert_eq!(budget.spent(), 0);
 }
 
 #[test]
@@ -163,14 +163,11 @@ fn near_misses_spend_the_budget_and_lose_nothing() {
         hits.sort_unstable();
         hits
     };
-    let (mut ample, mut bare, mut automaton) =
-        (Budget::new(u64::MAX), Budget::new(100), Budget::new(100));
+    let (mut ample, mut bare) = (Budget::new(u64::MAX), Budget::new(100));
     let expected = scan(&mut ample);
     assert_eq!(scan(&mut bare), expected);
-    assert_eq!((ample.overruns(), bare.overruns(), bare.automaton_bytes()), (0, 1, 0));
-    assert!(matcher.prepare(0) > 0);
-    assert_eq!(scan(&mut automaton), expected);
-    assert!(automaton.automaton_bytes() > 2000 && automaton.spent() < bare.spent());
+    assert_eq!((ample.overruns(), bare.overruns()), (0, 1));
+    assert!(bare.spent() > 100 && bare.spent() == ample.spent());
 }
 
 #[test]
