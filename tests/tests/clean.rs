@@ -31,11 +31,6 @@ const LIMIT: Duration = Duration::from_secs(300);
 const RULES: &str = "rules/et-open-2024-04-21";
 /// Rules of which fewer are no whole set.
 const RULES_LEAST: u64 = 24_000;
-/// CPU seconds that loading the compiled set may take, and all else with it. Nothing but CPU time
-/// is the same on a machine that others use.
-const LOADING_MOST: f64 = 1.0;
-/// Loadings of which the least counts.
-const LOADINGS: usize = 3;
 /// Captures of which fewer try nothing.
 const CAPTURES_LEAST: usize = 700;
 
@@ -48,8 +43,6 @@ const CONFIGURATION: &str = "[blocks]\nblock_inside = true\n\
 struct Tried {
     outcome: Outcome,
     counts: BTreeMap<String, Counts>,
-    /// CPU seconds of a whole run with one short capture, the least of some.
-    loading: f64,
 }
 
 /// Done once for all tests of this file; `None`: skipped.
@@ -67,12 +60,11 @@ fn tried() -> Option<&'static Tried> {
             assert!(captures.len() >= CAPTURES_LEAST, "only {} clean captures", captures.len());
             let work = tempfile::tempdir().expect("a temporary folder");
             let set = compile(work.path(), &rules);
-            let loading = loading(&corpus, &set, &captures);
             let outcome = replay(work.path(), &corpus, &set, &captures);
             println!("corpus: {} clean captures, {:.1?}", captures.len(), began.elapsed());
             let counts = counts(&captures, &outcome);
             report(&counts);
-            Some(Tried { outcome, counts, loading })
+            Some(Tried { outcome, counts })
         })
         .as_ref()
 }
@@ -120,27 +112,6 @@ fn replaying(set: &str) -> Vec<String> {
     [engine.as_str()].iter().chain(&options).map(|word| (*word).to_owned()).collect()
 }
 
-/// CPU seconds, of all threads, to start, load the set, read a short capture and end.
-fn loading(corpus: &Path, set: &str, captures: &[Capture]) -> f64 {
-    let shortest = captures.iter().min_by_key(|c| c.packets).expect("there are captures");
-    let capture = corpus.join(&shortest.file).to_string_lossy().into_owned();
-    let engine = replaying(set);
-    let engine: Vec<&str> = engine.iter().map(String::as_str).collect();
-    let timed = ["bash", "-c", "\"$@\" > /dev/null && times", "timed"];
-    let words = [&timed[..], &engine, &[&capture]].concat();
-    // The second line is that of the children: user and system time, such as 0m0.61s.
-    let seconds = |text: &str| -> f64 {
-        let last = text.lines().nth(1).unwrap_or_default().split_whitespace();
-        let one = |time: &str| {
-            let (minutes, rest) = time.split_once('m').expect("minutes, then seconds");
-            let number = |text: &str| text.parse::<f64>().expect("a number");
-            number(minutes) * 60.0 + number(rest.trim_end_matches('s'))
-        };
-        last.map(one).sum()
-    };
-    (0..LOADINGS).map(|_| seconds(&run(&words))).fold(f64::INFINITY, f64::min)
-}
-
 fn replay(work: &Path, corpus: &Path, set: &str, captures: &[Capture]) -> Outcome {
     let path = |name: &str| work.join(name).to_string_lossy().into_owned();
     let [configuration, eve, blocks] = ["replay.toml", "eve.json", "blocks.json"].map(path);
@@ -177,13 +148,6 @@ fn report(counts: &BTreeMap<String, Counts>) {
     let Ok(file) = std::env::var("PORTCULLIS_CLEAN_REPORT") else { return };
     let rows: String = counts.iter().map(|(capture, counts)| counts.row(capture) + "\n").collect();
     std::fs::write(&file, rows).unwrap_or_else(|e| panic!("{file}: {e}"));
-}
-
-#[test]
-fn a_compiled_rule_set_is_loaded_within_a_second() {
-    let Some(tried) = tried() else { return };
-    println!("corpus: {:.2} CPU seconds from start to end with the set", tried.loading);
-    assert!(tried.loading < LOADING_MOST, "{:.2} CPU seconds", tried.loading);
 }
 
 #[test]
