@@ -89,6 +89,8 @@ pub struct Evaluator {
     passed: (u64, u64, u32),
     variables: Vec<u64>,
     once: Once,
+    /// The literals of an event, each once: kept for its room.
+    literals: Vec<u32>,
     /// The rules that waited for more of the event's transaction when it came.
     waited: Vec<u32>,
     /// What was left when the last rule had been tried.
@@ -115,6 +117,7 @@ impl Evaluator {
             passed: (0, 0, 0),
             variables: Vec::new(),
             once: Once::default(),
+            literals: Vec::new(),
             waited: Vec::new(),
             fuel: 0,
             counters: Counters::default(),

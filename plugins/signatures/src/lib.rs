@@ -67,7 +67,9 @@ impl Detector for Signatures {
             return;
         };
         let facts = facts(event, occasion);
-        let mut pieces: Vec<Piece<'_>> = event.buffers().map(piece).collect();
+        // With room from the start: growing is an eighth of what judging an event costs.
+        let mut pieces = Vec::with_capacity(event.event().buffers.into());
+        pieces.extend(event.buffers().map(piece));
         let literals = event.hits().map(|hit| hit.pattern);
         self.findings.clear();
         let mut asking = Asking { out };
@@ -139,6 +141,9 @@ const ESTABLISHED: std::ops::RangeInclusive<u8> = 3..=6;
 const MIDSTREAM: u8 = 7;
 const TCP: u8 = 6;
 
+/// Numbers that [`facts`] has of one event.
+const NUMBERS_MOST: usize = 16;
+
 fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
     let (record, flow) = (event.event(), event.flow());
     let both = flow.packets_to_server > 0 && flow.packets_to_client > 0;
@@ -157,13 +162,14 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         Direction::ToServer => Way::ToServer,
         Direction::ToClient => Way::ToClient,
     };
-    let mut numbers = vec![
+    let mut numbers = Vec::with_capacity(NUMBERS_MOST);
+    numbers.extend([
         (Field::FlowAge, event.at().saturating_sub(flow.started) / 1_000_000_000),
         (Field::FlowPacketsToServer, flow.packets_to_server),
         (Field::FlowPacketsToClient, flow.packets_to_client),
         (Field::FlowBytesToServer, flow.bytes_to_server),
         (Field::FlowBytesToClient, flow.bytes_to_client),
-    ];
+    ]);
     for (field, size) in [
         (Field::StreamToServer, flow.stream_to_server),
         (Field::StreamToClient, flow.stream_to_client),

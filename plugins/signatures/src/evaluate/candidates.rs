@@ -74,13 +74,15 @@ impl Evaluator {
                 && (c.protocol == 0 || c.protocol == facts.protocol)
                 && (c.port_low <= port && port <= c.port_high)
         };
-        let mut literals: Vec<u32> = hits.into_iter().collect();
+        let mut literals = std::mem::take(&mut self.literals);
+        literals.clear();
+        literals.extend(hits);
         literals.sort_unstable();
         literals.dedup();
         let (mut rules, all, ends) = (Vec::new(), self.store.rules, facts.ends());
         self.once.begin();
         self.store.begin();
-        for literal in literals {
+        for &literal in &literals {
             let Some(rows) = self.store.candidates(world, literal) else { continue };
             for row in rows.iter().filter(fits) {
                 let mut lies = |set: u16, end| {
@@ -94,6 +96,7 @@ impl Evaluator {
                 }
             }
         }
+        self.literals = literals;
         let (mut by_address, mut unasked) = (false, Vec::new());
         let kinds = event_kinds(facts.occasion).iter();
         let always = kinds.flat_map(|kind| self.store.always(kind.number(), facts.way));
