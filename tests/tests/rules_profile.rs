@@ -49,6 +49,8 @@ fn engine(words: &[&str], rules: &[PathBuf], capture: &Path) -> String {
     let mut line = vec![engine];
     line.extend(words.iter().map(|word| (*word).to_owned()));
     line.extend(["--plugins".to_owned(), plugins]);
+    // The capture's networks are nobody's own: everybody is inside, and outside.
+    line.extend(["--var", "HOME_NET=any", "--var", "EXTERNAL_NET=any"].map(str::to_owned));
     for file in rules {
         line.extend(["--rules".to_owned(), file.to_string_lossy().into_owned()]);
     }

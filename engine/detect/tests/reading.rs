@@ -259,8 +259,8 @@ fn what_does_not_fit_is_cut_and_counted() {
     let limits = HostLimits { flows: 64, whole_bytes: 100, ..HostLimits::default() };
     let mut host = FlowHost::new(limits);
     host.install(ID, plugin.warm().unwrap()).unwrap();
-    let long = [b'x'; 70];
-    let of = |t| [shown(buffer_kind::HTTP_URI, t, &long), shown(buffer_kind::HTTP_HOST, t, &long)];
+    let (long, other) = ([b'x'; 70], [b'x'; 70]);
+    let of = |t| [shown(buffer_kind::HTTP_URI, t, &long), shown(buffer_kind::HTTP_HOST, t, &other)];
     offer(&mut host, (1, 0), &of(1), &[]);
     offer(&mut host, (2, 0), &of(1), &[]);
     let (findings, faults) = run(&mut host);
@@ -271,6 +271,21 @@ fn what_does_not_fit_is_cut_and_counted() {
     assert_eq!(run(&mut host).0.len(), 1);
     let (_, counters) = host.counters().next().unwrap();
     assert_eq!((counters.buffers_cut, counters.batches), (2 + 76, 3), "one batch for each");
+}
+
+#[test]
+fn bytes_that_two_buffers_show_lie_there_once() {
+    let plugin = reader("[snaps]\n\"http.uri\" = 8\n\"http.host\" = 4\n", section(b"--HEAD--"));
+    let limits = HostLimits { flows: 64, whole_bytes: 100, ..HostLimits::default() };
+    let mut host = FlowHost::new(limits);
+    host.install(ID, plugin.warm().unwrap()).unwrap();
+    let long = [b'x'; 70];
+    let both = [buffer_kind::HTTP_URI, buffer_kind::HTTP_HOST].map(|kind| shown(kind, 1, &long));
+    offer(&mut host, (1, 0), &both, &[]);
+    let want = "HEAD http.uri:8/70:1 http.host:4/70:1 uritrue";
+    assert_eq!(texts(&run(&mut host).0), [want], "room for 100 bytes holds them");
+    let (_, counters) = host.counters().next().unwrap();
+    assert_eq!(counters.buffers_cut, 0);
 }
 
 #[test]
