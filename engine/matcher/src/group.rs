@@ -140,8 +140,9 @@ fn passes_of(wanted: &[Wanted], store: &Store) -> Vec<Pass> {
         let has = |one: &&Wanted| lengths.contains(&usize::from(one.text.length));
         wanted.iter().filter(has).copied().collect()
     };
-    if wanted.len() <= Nibbles::TEXTS_MAX {
-        return Pass::of_nibbles(wanted, store).into_iter().collect();
+    let few = wanted.len() <= Nibbles::TEXTS_MAX;
+    if let Some(pass) = few.then(|| Pass::of_nibbles(wanted, store)).flatten() {
+        return vec![pass];
     }
     let mut passes = Vec::new();
     let mut rest = 1;

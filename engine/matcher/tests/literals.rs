@@ -146,6 +146,23 @@ fn a_group_that_is_not_there_has_no_hits() {
     assert_eq!(budget.spent(), 0);
 }
 
+/// More literals of single bytes than there are buckets: they share buckets, and lose nothing.
+#[test]
+fn common_single_bytes_are_all_found() {
+    for count in 1..=60 {
+        let texts: Vec<[u8; 1]> = (0..count).map(|n| [b' ' + n]).collect();
+        let mut builder = Builder::new(Limits::default());
+        for (id, bytes) in (0..).zip(&texts) {
+            builder.add(Literal { id, bytes, nocase: Case::Sensitive, group: 0 }).unwrap();
+        }
+        let (matcher, payload) = (builder.build(), (b' '..b' ' + 64).collect::<Vec<u8>>());
+        let mut hits = Vec::new();
+        matcher.scan(0, &payload, 0, &mut Budget::new(u64::MAX), &mut |hit| hits.push(hit.id));
+        hits.sort_unstable();
+        assert_eq!(hits, (0..u32::from(count)).collect::<Vec<_>>(), "{count} literals");
+    }
+}
+
 #[test]
 fn near_misses_spend_the_budget_and_lose_nothing() {
     let texts: Vec<String> = (0..64u32).map(|n| format!("{:06b}{:06b}", n, n)).collect();
