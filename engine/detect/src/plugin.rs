@@ -3,6 +3,7 @@
 use crate::LoadError;
 use crate::data::{PluginData, RegexBank};
 use crate::manifest::{Manifest, Rule};
+use crate::offer::Shown;
 use crate::pattern::Patterns;
 use crate::places::Places;
 use crate::shared::SharedTables;
@@ -110,6 +111,15 @@ impl Reading {
     #[inline]
     pub(crate) fn snap(&self, kind: u16) -> usize {
         self.snaps.get(usize::from(kind)).map_or(0, |&n| n as usize)
+    }
+
+    /// Whether a buffer is the same bytes as its neighbour `before`, of which at least as many are
+    /// shown: then they lie in the batch already.
+    #[inline]
+    pub(crate) fn shares(&self, shown: &Shown<'_>, before: &Shown<'_>) -> bool {
+        !shown.bytes.is_empty()
+            && std::ptr::eq(shown.bytes, before.bytes)
+            && self.snap(shown.kind) <= self.snap(before.kind)
     }
 
     pub(crate) fn regexes(&self) -> Option<&dyn RegexBank> {

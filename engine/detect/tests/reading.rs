@@ -288,6 +288,45 @@ fn bytes_that_two_buffers_show_lie_there_once() {
     assert_eq!(counters.buffers_cut, 0);
 }
 
+/// Says what it is shown, and may read nothing else.
+struct Looker;
+
+impl Detector for Looker {
+    fn new(_: &Init<'_>) -> Self {
+        Looker
+    }
+
+    fn on_event(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
+        let shown = event.buffers().map(|(buffer, bytes)| {
+            let kind = buffer_kind::name(buffer.kind).unwrap();
+            format!("{kind}:{}", String::from_utf8_lossy(bytes))
+        });
+        let said: Vec<String> = shown.collect();
+        out.find(1).text(format_args!("{}", said.join(" "))).send();
+    }
+}
+
+#[test]
+fn a_buffer_that_is_not_shown_lends_nobody_its_neighbours_bytes() {
+    let head = HEAD.split("capabilities").next().unwrap();
+    let snaps = "[snaps]\n\"http.uri\" = 8\n\"http.request_body\" = 0\n\"file.data\" = 8\n";
+    let manifest = format!("{head}{snaps}{RULE}");
+    let factory =
+        || -> Box<dyn portcullis_detect::abi::NativeGuest> { Box::new(Guest::<Looker>::new()) };
+    let data = PluginData::default();
+    let plugin =
+        LOADER.native_with(manifest.as_bytes(), factory, &Grants::standard(), data).unwrap();
+    let mut host = host(&plugin);
+    let (uri, body) = (b"/login", b"body");
+    let all = [
+        shown(buffer_kind::HTTP_URI, 1, uri),
+        shown(buffer_kind::HTTP_REQUEST_BODY, 1, body),
+        shown(buffer_kind::FILE_DATA, 1, body),
+    ];
+    offer(&mut host, (1, 0), &all, &[]);
+    assert_eq!(texts(&run(&mut host).0), ["http.uri:/login file.data:body"]);
+}
+
 #[test]
 fn only_hits_and_finished_transactions_are_not_shown() {
     let plugin = reader("only_hits = true\nsnap = 4\n", section(b"--HEAD--"));

@@ -32,7 +32,7 @@ impl Page<'_> {
         self.placed.clear();
         let mut before: Option<&Shown<'_>> = None;
         for shown in buffers {
-            let alike = before.replace(shown).is_some_and(|other| is_same(shown, other));
+            let alike = before.replace(shown).is_some_and(|o| self.reading.shares(shown, o));
             let snap = self.reading.snap(shown.kind);
             let nothing = shown.bytes.is_empty() && shown.kind == buffer_kind::PAYLOAD;
             if nothing || (snap == 0 && !self.reading.whole) {
@@ -126,9 +126,4 @@ impl Page<'_> {
             *self.hits += 1;
         }
     }
-}
-
-/// Whether two buffers are the same bytes at the same place.
-pub(super) fn is_same(a: &Shown<'_>, b: &Shown<'_>) -> bool {
-    !a.bytes.is_empty() && std::ptr::eq(a.bytes, b.bytes)
 }

@@ -1,6 +1,6 @@
 //! Filling a batch: every record is written once, straight to its place in guest memory.
 
-use super::page::{Page, is_same};
+use super::page::Page;
 use super::{Offered, Recent, Seat, sender};
 use crate::limits::HostLimits;
 use crate::offer::{Offer, Shown};
@@ -23,7 +23,7 @@ impl Seat {
         let buffers = if self.plugin.reading.shows { offer.buffers } else { &[] };
         let mut before: Option<&Shown<'_>> = None;
         for shown in buffers {
-            if before.replace(shown).is_some_and(|other| is_same(shown, other)) {
+            if before.replace(shown).is_some_and(|o| self.plugin.reading.shares(shown, o)) {
                 continue;
             }
             data += shown.bytes.len().min(self.plugin.reading.snap(shown.kind));
