@@ -37,6 +37,29 @@ pub fn engine_binary() -> PathBuf {
         .map_or_else(|| distribution().join("bin/portcullis"), PathBuf::from)
 }
 
+/// The folder of captures, if all of `wanted` are there, as paths from it: `$PORTCULLIS_CORPUS`, or
+/// `../shared/corpus` where that is empty or `required`. `None`: the test is skipped, and a line
+/// says what is missing.
+///
+/// # Panics
+/// If something is missing that `$PORTCULLIS_CORPUS` or `CI=true` asks for.
+#[must_use]
+pub fn corpus(wanted: &[&str]) -> Option<PathBuf> {
+    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
+    let folder = match setting.as_str() {
+        "" | "required" => repository().join("../shared/corpus"),
+        path => PathBuf::from(path),
+    };
+    let Some(absent) = wanted.iter().map(|path| folder.join(path)).find(|path| !path.exists())
+    else {
+        return Some(folder);
+    };
+    let text = format!("no {}: set PORTCULLIS_CORPUS to the captures' folder", absent.display());
+    assert!(setting.is_empty() && !must_be_complete(), "{text}");
+    println!("skipped: {text}");
+    None
+}
+
 /// Whether namespaces can be made here.
 #[must_use]
 pub fn lab() -> Readiness {

@@ -28,7 +28,7 @@ use portcullis_tests::requirement::{self, Readiness};
 /// Compiling and replaying take half a minute; a hang is what this finds.
 const LIMIT: Duration = Duration::from_secs(300);
 /// The rule set, in the folder `rules` beside the corpus.
-const RULES: &str = "rules/et-open-2024-04-21";
+const RULES: &str = "../rules/et-open-2024-04-21";
 /// Rules of which fewer are no whole set.
 const RULES_LEAST: u64 = 24_000;
 /// Captures of which fewer try nothing.
@@ -71,23 +71,9 @@ fn tried() -> Option<&'static Tried> {
 
 /// Where captures and rules are.
 fn folders() -> Option<(PathBuf, PathBuf)> {
-    let beside = requirement::repository().join("../shared/corpus");
-    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
-    let corpus = match setting.as_str() {
-        "" | "required" => beside,
-        path => PathBuf::from(path),
-    };
-    let rules = corpus.join("..").join(RULES);
-    let missing = if !corpus.join("MANIFEST.jsonl").is_file() {
-        format!("no corpus at {}: set PORTCULLIS_CORPUS to its folder", corpus.display())
-    } else if !rules.is_dir() {
-        format!("no rules at {}: they belong beside the corpus", rules.display())
-    } else {
-        return Some((corpus, rules));
-    };
-    assert!(setting.is_empty() && !requirement::must_be_complete(), "{missing}");
-    println!("skipped: {missing}");
-    None
+    let corpus = requirement::corpus(&["MANIFEST.jsonl", RULES])?;
+    let rules = corpus.join(RULES);
+    Some((corpus, rules))
 }
 
 /// The rules, compiled. The captures' networks are many: everybody is inside, and outside.

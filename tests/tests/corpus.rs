@@ -9,7 +9,7 @@ mod manifest;
 mod outcome;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn replayed() -> Option<&'static (Vec<Capture>, Outcome)> {
     static REPLAYED: OnceLock<Option<(Vec<Capture>, Outcome)>> = OnceLock::new();
     REPLAYED
         .get_or_init(|| {
-            let folder = folder()?;
+            let folder = requirement::corpus(&["MANIFEST.jsonl"])?;
             if requirement::engine() == Readiness::Skip {
                 return None;
             }
@@ -45,23 +45,6 @@ fn replayed() -> Option<&'static (Vec<Capture>, Outcome)> {
             Some((captures, outcome))
         })
         .as_ref()
-}
-
-/// Where the captures are.
-fn folder() -> Option<PathBuf> {
-    let beside = requirement::repository().join("../shared/corpus");
-    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
-    let folder = match setting.as_str() {
-        "" | "required" => beside,
-        path => PathBuf::from(path),
-    };
-    if folder.join("MANIFEST.jsonl").is_file() {
-        return Some(folder);
-    }
-    let text = format!("no corpus at {}: set PORTCULLIS_CORPUS to its folder", folder.display());
-    assert!(setting.is_empty() && !requirement::must_be_complete(), "{text}");
-    println!("skipped: {text}");
-    None
 }
 
 fn replay(folder: &Path, captures: &[Capture]) -> Outcome {

@@ -41,22 +41,6 @@ struct Reading {
     inline: BTreeMap<String, u64>,
 }
 
-fn corpus() -> Option<PathBuf> {
-    let beside = requirement::repository().join("../shared/corpus");
-    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
-    let folder = match setting.as_str() {
-        "" | "required" => beside,
-        path => PathBuf::from(path),
-    };
-    if folder.join("MANIFEST.jsonl").is_file() {
-        return Some(folder);
-    }
-    let text = format!("no corpus at {}: set PORTCULLIS_CORPUS to its folder", folder.display());
-    assert!(setting.is_empty() && !requirement::must_be_complete(), "{text}");
-    println!("skipped: {text}");
-    None
-}
-
 /// The table's rows, by capture.
 fn expected() -> BTreeMap<String, Reading> {
     let path = requirement::repository().join(FILE);
@@ -181,7 +165,7 @@ fn lacking(of: &BTreeMap<String, u64>, in_those: &BTreeMap<String, u64>) -> Vec<
 
 #[test]
 fn evasions_of_the_corpus_are_read_as_their_receivers_read_them() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = requirement::corpus(&["MANIFEST.jsonl"]) else { return };
     if requirement::engine() == Readiness::Skip {
         return;
     }

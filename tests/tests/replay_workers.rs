@@ -94,14 +94,7 @@ fn made_traffic_says_the_same_for_any_number_of_workers() {
 
 #[test]
 fn captures_say_the_same_for_any_number_of_workers() {
-    let corpus = match std::env::var("PORTCULLIS_CORPUS").unwrap_or_default().as_str() {
-        "" | "required" => requirement::repository().join("../shared/corpus"),
-        path => PathBuf::from(path),
-    };
-    if !corpus.is_dir() {
-        requirement::missing(&format!("no corpus at {}", corpus.display()));
-        return;
-    }
+    let Some(corpus) = requirement::corpus(&CAPTURES) else { return };
     if requirement::engine() == Readiness::Skip {
         return;
     }

@@ -21,26 +21,13 @@ const OWN: &str = concat!(
     "\n",
 );
 
-/// The corpus, and the published rules; `None` where the test is skipped.
+/// The capture, and the published rules; `None` where the test is skipped.
 fn material() -> Option<(PathBuf, Vec<PathBuf>)> {
-    let beside = requirement::repository().join("../shared/corpus");
-    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
-    let corpus = match setting.as_str() {
-        "" | "required" => beside,
-        path => PathBuf::from(path),
-    };
-    let rules = corpus.join("../rules/et-open-2024-04-21");
-    let files: Vec<PathBuf> = PUBLISHED.iter().map(|name| rules.join(name)).collect();
-    let capture = corpus.join(CAPTURE);
-    let missing = files.iter().chain([&capture]).find(|file| !file.is_file()).cloned();
-    match missing {
-        None => (requirement::engine() == Readiness::Ready).then_some((capture, files)),
-        Some(file) if setting.is_empty() => {
-            println!("skipped: no {}", file.display());
-            None
-        }
-        Some(file) => panic!("needed for the tests: {}", file.display()),
-    }
+    let published = PUBLISHED.map(|name| format!("../rules/et-open-2024-04-21/{name}"));
+    let [web, info] = &published;
+    let corpus = requirement::corpus(&[CAPTURE, web, info])?;
+    let rules = published.iter().map(|path| corpus.join(path)).collect();
+    (requirement::engine() == Readiness::Ready).then(|| (corpus.join(CAPTURE), rules))
 }
 
 fn engine(words: &[&str], rules: &[PathBuf], capture: &Path) -> String {

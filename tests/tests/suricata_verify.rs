@@ -62,20 +62,8 @@ fn results() -> Option<&'static [Result]> {
 
 /// Where the peer's tests are.
 fn folder() -> Option<PathBuf> {
-    let beside = requirement::repository().join("../shared/corpus");
-    let setting = std::env::var("PORTCULLIS_CORPUS").unwrap_or_default();
-    let folder = match setting.as_str() {
-        "" | "required" => beside,
-        path => PathBuf::from(path),
-    };
-    let folder = folder.join("suricata-verify");
-    if folder.join("TESTS.jsonl").is_file() {
-        return Some(folder);
-    }
-    let text = format!("no tests at {}: set PORTCULLIS_CORPUS", folder.display());
-    assert!(setting.is_empty() && !requirement::must_be_complete(), "{text}");
-    println!("skipped: {text}");
-    None
+    let corpus = requirement::corpus(&["suricata-verify/TESTS.jsonl"])?;
+    Some(corpus.join("suricata-verify"))
 }
 
 fn judge((test, answer): (Test, Answer)) -> Result {
