@@ -2,6 +2,7 @@
 
 mod ask;
 mod cli;
+mod pages;
 mod ports;
 mod profile;
 mod replay;
@@ -16,6 +17,9 @@ use cli::{Cli, Verb};
 use std::io::Write;
 use std::process::ExitCode;
 
+#[global_allocator]
+static PAGES: pages::Pages = pages::Pages::new();
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let mut out = std::io::stdout().lock();
@@ -23,6 +27,7 @@ fn main() -> ExitCode {
         Verb::Replay(arguments) => replay::replay(&cli, arguments, &mut out),
         Verb::Run(arguments) => {
             drop(out);
+            PAGES.use_huge();
             return ended(run::run(&cli, arguments));
         }
         Verb::Check(arguments) => ask::check(&cli, arguments, &mut out),
