@@ -12,7 +12,8 @@
 //! packets are those that arrive behind the engine. The share of the drain in which the worker was
 //! not asleep is printed as its load.
 //!
-//! Options: `--rounds 15`. Needs root, and an engine built by `scripts/build`.
+//! Options: `--rounds 15`, `--only 60` or `1514` (bytes without the check sequence). Needs root and
+//! an engine built by `scripts/build`.
 
 use anyhow::{Context, Result, ensure};
 use portcullis_bench::live::{Worker, bare_wires, fill, handed_over, signal};
@@ -104,6 +105,7 @@ fn start_bare(lab: &Lab) -> Result<Running> {
 fn main() -> Result<()> {
     let mut options = Options::read()?;
     let rounds: u32 = options.take("rounds", 15)?;
+    let only: usize = options.take("only", 0)?;
     options.end()?;
     let labs = [Lab::build(&[], Queues::One), Lab::build(&[], Queues::One)];
     labs.iter().for_each(bare_wires);
@@ -115,7 +117,7 @@ fn main() -> Result<()> {
     for place in [&street, &bare] {
         place.worker.keep_on(1).context("the worker's core")?;
     }
-    for len in [60_usize, 1514] {
+    for len in [60_usize, 1514].into_iter().filter(|&len| only == 0 || len == only) {
         let frame = |flow| {
             let mut frame = vec![0; len];
             udp_frame(&mut frame, flow, false);
