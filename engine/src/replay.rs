@@ -13,7 +13,7 @@ use portcullis_control::policy::{self, Overrides};
 use portcullis_control::rules::{Rules, is_compiled};
 use portcullis_detect::{Clock, HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
-use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources};
+use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
     Fragments, Lane, LaneCounters, LaneParts, REPLAY_LANES, Reading, ReadingFigures, Replay,
     ReplayParts, Snapshot,
@@ -210,8 +210,7 @@ pub(crate) fn parts(
     let config = &setting.config;
     let mut sized = config.clone();
     sized.flow.memory = sized.flow.memory.min(flow_bytes_needed(paths));
-    let flow_config =
-        FlowConfig { index_grows: true, ..street::flow_config(&sized, REPLAY_LANES, SEED) };
+    let flow_config = street::flow_config(&sized, REPLAY_LANES, SEED);
     let limits = HostLimits {
         flows: flow_config.capacity(),
         segments: u16::try_from(config.segments.len()).unwrap_or(u16::MAX),

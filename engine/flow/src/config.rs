@@ -182,9 +182,6 @@ pub struct FlowConfig {
     pub rst_answer: RstAnswer,
     /// What gives way in a full table.
     pub when_full: WhenFull,
-    /// The index begins small and doubles with the flows: for a replay, which may pause, and has
-    /// often few flows in a table for many. For a moment it takes half as much again.
-    pub index_grows: bool,
 }
 
 impl FlowConfig {
@@ -198,7 +195,6 @@ impl FlowConfig {
             midstream: Midstream::default(),
             rst_answer: RstAnswer::default(),
             when_full: WhenFull::default(),
-            index_grows: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Two structures of fixed size that never allocate after start: an index from hash to slot, and
 //! lists of slots. They know nothing of what is in the slots, and do not touch memory that no slot
-//! has needed yet. (An index that a replay asks for grows instead, since it has time.)
+//! has needed yet.
 //!
 //! The index is not hashbrown's: removal leaves tombstones there, and a full table of tombstones
 //! is rehashed (a pause) or grown (an allocation). Here removal shifts the followers back.
@@ -10,17 +10,28 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 /// Open addressing with linear probing, at most two thirds full. An entry is the hash's low half
 /// above the slot's number plus one; 0 is empty. Eight entries share a cache line.
+///
+/// It is spread over as much of its room as its entries need, since hashes scatter few entries over
+/// all pages of a big table, and each lookup would miss the caches. It widens by linear hashing:
+/// each entry added has two homes split, so that nobody ever waits for a table to be rehashed.
+///
+/// ```text
+///   homes:  0 ……… split ……… narrow ……… narrow + split ……… the room
+///           └ split in two ┘└ not yet ┘└ their other halves ┘
+/// ```
 #[derive(Debug)]
 pub(crate) struct Index {
     entries: Box<[u64]>,
     mask: usize,
     used: usize,
-    /// Where it doubles; never, where it has had all its room from the start.
-    grows_at: usize,
+    /// Homes before those that are being split, a power of two.
+    narrow: usize,
+    /// Homes below this one have been split: their other halves lie `narrow` behind them.
+    split: usize,
 }
 
-/// Entries that an index begins with that grows.
-const FIRST_ROOM: usize = 1 << 10;
+/// Homes that an index begins with. Tests see it widen.
+const FIRST_HOMES: usize = if cfg!(test) { 4 } else { 1 << 10 };
 
 impl Index {
     /// Bytes that an index for `slots` slots takes.
@@ -34,42 +45,43 @@ impl Index {
 
     pub(crate) fn new(slots: u32) -> Self {
         let room = usize::try_from(Self::room(slots)).unwrap_or(8);
-        Self::of_room(room, usize::MAX)
+        let (entries, narrow) = (vec![0; room].into_boxed_slice(), room.min(FIRST_HOMES));
+        Index { entries, mask: room - 1, used: 0, narrow, split: 0 }
     }
 
-    /// One that begins small and doubles, all at once, as far as `slots` need: hashes scatter few
-    /// slots over all pages of a big one. For where a pause does no harm.
-    pub(crate) fn growing(slots: u32) -> Self {
-        let room = usize::try_from(Self::room(slots)).unwrap_or(8);
-        match room > FIRST_ROOM {
-            true => Self::of_room(FIRST_ROOM, FIRST_ROOM * 2 / 3),
-            false => Self::of_room(room, usize::MAX),
+    /// Splits the next home: those of its entries move that belong to its other half.
+    fn widen(&mut self) {
+        let (home, other) = (self.split, self.split + self.narrow);
+        self.split += 1;
+        let mut at = home;
+        // Ends: there are fewer entries than homes before the other half.
+        while at < other && self.entry(at) != 0 {
+            let entry = self.entry(at);
+            if self.home(high(entry)) == other {
+                self.close(at);
+                self.settle(entry);
+            } else {
+                at += 1;
+            }
+        }
+        if self.split == self.narrow {
+            (self.narrow, self.split) = (self.narrow * 2, 0);
         }
     }
 
-    fn of_room(room: usize, grows_at: usize) -> Self {
-        Index { entries: vec![0; room].into_boxed_slice(), mask: room - 1, used: 0, grows_at }
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let room = self.entries.len() * 2;
-        let before = std::mem::replace(self, Self::of_room(room, room * 2 / 3));
-        before.entries.iter().filter(|&&entry| entry != 0).for_each(|&entry| self.settle(entry));
-    }
-
+    /// Puts an entry into the first free place from its home on.
     fn settle(&mut self, entry: u64) {
         let mut at = self.home(high(entry));
         while self.entry(at) != 0 {
             at += 1;
         }
         self.put(at, entry);
-        self.used += 1;
     }
 
     #[inline]
     fn home(&self, tag: u32) -> usize {
-        tag as usize & self.mask
+        let home = tag as usize & (self.narrow - 1);
+        if home < self.split { tag as usize & (2 * self.narrow - 1) } else { home }
     }
 
     #[inline]
@@ -82,6 +94,12 @@ impl Index {
         if let Some(place) = self.entries.get_mut(at & self.mask) {
             *place = entry;
         }
+    }
+
+    /// The entry at which looking for `hash` begins: reading it fetches its cache line.
+    #[inline]
+    pub(crate) fn peek(&self, hash: u64) -> u64 {
+        self.entry(self.home(low(hash)))
     }
 
     /// The first slot under `hash` that `is` accepts.
@@ -104,23 +122,30 @@ impl Index {
 
     /// Adds a slot, of which there are never more than the index was made for.
     pub(crate) fn insert(&mut self, hash: u64, slot: u32) {
-        if self.used >= self.grows_at {
-            self.grow();
+        while self.narrow < self.entries.len() && 2 * self.used >= self.narrow + self.split {
+            self.widen();
         }
         self.settle(u64::from(low(hash)) << 32 | u64::from(slot + 1));
+        self.used += 1;
     }
 
-    /// Takes a slot out and closes the gap.
+    /// Takes a slot out.
     pub(crate) fn remove(&mut self, hash: u64, slot: u32) {
         let tag = low(hash);
         let wanted = u64::from(tag) << 32 | u64::from(slot + 1);
-        let mut gap = self.home(tag);
-        while self.entry(gap) != wanted {
-            if self.entry(gap) == 0 {
+        let mut at = self.home(tag);
+        while self.entry(at) != wanted {
+            if self.entry(at) == 0 {
                 return;
             }
-            gap += 1;
+            at += 1;
         }
+        self.close(at);
+        self.used -= 1;
+    }
+
+    /// Empties a place and closes the gap.
+    fn close(&mut self, mut gap: usize) {
         let mut at = gap + 1;
         loop {
             let entry = self.entry(at);
@@ -136,7 +161,6 @@ impl Index {
             at += 1;
         }
         self.put(gap, 0);
-        self.used -= 1;
     }
 }
 
@@ -272,19 +296,27 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn a_growing_index_finds_what_it_had() {
+    fn a_wide_index_finds_what_it_had_when_it_was_narrow() {
         let hash = |slot: u32| u64::from(slot).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 7;
-        let mut index = Index::growing(5_000);
-        (0..5_000).for_each(|slot| index.insert(hash(slot), slot));
+        let mut index = Index::new(5_000);
+        for slot in 0..5_000 {
+            index.insert(hash(slot), slot);
+            let homes = index.narrow + index.split;
+            assert!(3 * index.used <= 2 * homes.max(8), "{} in {homes}", index.used);
+            assert!(
+                (0..=slot).rev().step_by(97).all(|s| index.find(hash(s), |n| n == s).is_some())
+            );
+        }
         (0..5_000).step_by(2).for_each(|slot| index.remove(hash(slot), slot));
         for slot in 0..5_000 {
             assert_eq!(index.find(hash(slot), |s| s == slot).is_some(), slot % 2 == 1, "{slot}");
         }
-        assert_eq!(index.entries.len() as u64, Index::room(5_000));
+        assert_eq!(index.narrow as u64, Index::room(5_000));
     }
 
     proptest! {
-        /// Few distinct tags, so that probe runs are long, wrap around and are broken up.
+        /// Few distinct tags, so that probe runs are long, wrap around and are broken up, also by
+        /// homes that are split.
         #[test]
         fn index_is_a_map(
             steps in prop::collection::vec((0u64..24, 0u32..16, any::<bool>()), 1..400)

@@ -127,7 +127,7 @@ impl FlowTable {
             hash,
             flows: Vec::with_capacity(room as usize),
             room,
-            index: if config.index_grows { Index::growing(room) } else { Index::new(room) },
+            index: Index::new(room),
             wheel: Wheel::new(room),
             ranks: Lists::new(room, HEADS),
             ended: Vec::with_capacity(ENDED_MAX),
@@ -181,8 +181,16 @@ impl FlowTable {
         Located { key, hash: key.hash(&self.hash), hint: crate::slab::NONE, end, kind }
     }
 
-    /// The second step, optional: touches the index for a packet of the burst. Done for all of
-    /// them before any is admitted, the cache misses overlap.
+    /// The second step, optional: reads the packet's entry of the index and does nothing with it.
+    /// With so little to do, the processor begins the next packets' reads before the first one's
+    /// entry has come.
+    #[inline]
+    pub fn touch(&self, located: &Located) {
+        std::hint::black_box(self.index.peek(located.hash));
+    }
+
+    /// The third step, optional: finds the flow for a packet of the burst. Done for all of them
+    /// before any is admitted, the cache misses overlap.
     #[inline]
     pub fn warm(&self, located: &mut Located) {
         if matches!(located.kind, Kind::Whole | Kind::Quoted) {

@@ -88,11 +88,12 @@ impl Lane {
         &mut self.parts
     }
 
-    /// Carries a burst, whose headers have been read, from packets to events, in three passes over
-    /// its frames.
+    /// Carries a burst, whose headers have been read, from packets to events, in passes over its
+    /// frames.
     ///
-    /// The first drops what is blocked or cannot be read, the second touches the flow table for
-    /// all of them so that the cache misses overlap, the third follows the flows.
+    /// The first drops what is blocked or cannot be read, the next two touch the flow table for
+    /// all of them, its index and then its flows, so that the cache misses overlap; the last
+    /// follows the flows.
     ///
     /// Five speeds, counted apart: *(1)* blocked in the kernel, never seen here; *(2)* blocked by
     /// the table, or excluded; *(3)* a flow already decided; *(4)* a known flow; *(5)* a new flow.
@@ -109,6 +110,9 @@ impl Lane {
             if let Some(found) = self.read(held, bytes(held.index), link(held.index), outlet) {
                 located.push((at, found));
             }
+        }
+        for (_, found) in &located {
+            self.parts.flows.touch(found);
         }
         for (_, found) in &mut located {
             self.parts.flows.warm(found);
