@@ -107,7 +107,7 @@ impl Lane {
         self.forget_condemned();
         let mut located = std::mem::take(&mut self.located);
         for (at, held) in burst.iter_mut().enumerate() {
-            if let Some(found) = self.read(held, bytes(held.index), link(held.index), outlet) {
+            if let Some(found) = self.read(held, bytes, &link, outlet) {
                 located.push((at, found));
             }
         }
@@ -119,30 +119,30 @@ impl Lane {
         }
         for (at, found) in located.drain(..) {
             if let Some(held) = burst.get_mut(at) {
-                self.follow(held, &found, bytes(held.index), outlet);
+                self.follow(held, &found, bytes, outlet);
             }
         }
         self.located = located;
     }
 
     /// From headers to the flow's place in the table. `None` where the frame has no flow to
-    /// follow.
+    /// follow. Nearly no frame's bytes are asked for: its headers have been read.
     #[inline]
-    fn read(
+    fn read<'f>(
         &mut self,
         held: &mut InHand,
-        bytes: &[u8],
-        link: LinkType,
+        bytes: &impl Fn(FrameIndex) -> &'f [u8],
+        link: &impl Fn(FrameIndex) -> LinkType,
         outlet: &mut impl Outlet,
     ) -> Option<Located> {
         let counters = &self.parts.counters;
         counters.frames_in.add(1);
         counters.bytes_in.add(u64::from(held.wire_len));
         let Some(packet) = &mut held.packet else {
-            self.malformed(held, bytes, link, outlet);
+            self.malformed(held, bytes(held.index), link(held.index), outlet);
             return None;
         };
-        if (held.wire_len as usize) > bytes.len() {
+        if !packet.rejects.is_empty() && (held.wire_len as usize) > bytes(held.index).len() {
             packet.rejects = packet.rejects.without(RejectSet::CUT_CAPTURE);
         }
         match packet.kind {
@@ -171,16 +171,17 @@ impl Lane {
 
     /// Packet to flow, and to events where something is new.
     #[inline]
-    fn follow(
+    fn follow<'f>(
         &mut self,
         held: &mut InHand,
         located: &Located,
-        bytes: &[u8],
+        bytes: &impl Fn(FrameIndex) -> &'f [u8],
         outlet: &mut impl Outlet,
     ) {
         let Some(packet) = &held.packet else { return };
         if packet.fragment.is_some() {
             let packet = *packet;
+            let bytes = bytes(held.index);
             return self.follow_fragment(held, located, &packet, bytes, outlet);
         }
         let admission = self.admit(held, located, packet);
@@ -194,11 +195,11 @@ impl Lane {
             held.flow = Some((id, direction));
             match self.pass_known(id, protocol) {
                 Some(fate) => held.fate = fate,
-                None => self.follow_slowly(held, admission, bytes, outlet),
+                None => self.follow_slowly(held, admission, bytes(held.index), outlet),
             }
             return;
         }
-        self.follow_slowly(held, admission, bytes, outlet);
+        self.follow_slowly(held, admission, bytes(held.index), outlet);
     }
 
     /// A packet of a known flow that changes nothing, where nobody reads behind the headers: its

@@ -71,6 +71,8 @@ pub struct Replay {
     now: Tick,
     frames: u64,
     jobs: Vec<LaneJob>,
+    /// Events for the host-scope detectors; empty between windows.
+    heard: Vec<(FrameIndex, HostEvent)>,
     vlans: BTreeSet<VlanStack>,
 }
 
@@ -94,6 +96,7 @@ impl Replay {
             pending: VecDeque::new(),
             now: Tick::ZERO,
             frames: 0,
+            heard: Vec::new(),
             vlans: BTreeSet::new(),
             parts,
         }
@@ -296,7 +299,7 @@ impl Replay {
 
     /// Gives the window's events to the host-scope detectors, in the order of their frames.
     fn hear_shards(&mut self) {
-        let mut events: Vec<(FrameIndex, HostEvent)> = Vec::new();
+        let mut events = std::mem::take(&mut self.heard);
         for job in &mut self.jobs {
             events.append(&mut job.told.host_events);
             for (segment, vlan, addr, at) in job.told.proven.drain(..) {
@@ -322,6 +325,8 @@ impl Replay {
         for shard in &mut self.parts.shards {
             shard.run(self.now, &mut findings, &mut faults);
         }
+        events.clear();
+        self.heard = events;
         self.pending.push_back(findings);
     }
 

@@ -37,6 +37,13 @@ impl Sum {
         let [.., a, b] = sum.to_be_bytes();
         !u16::from_be(u16::from_be_bytes([a, b]))
     }
+
+    /// Whether the checksum over a received header and its field is right: a multiple of 2^16 - 1.
+    #[inline]
+    pub fn is_right(self) -> bool {
+        // Parts of zeros alone would have to carry 0xffff: their sum of 0 is no right one.
+        self.0 != 0 && self.0.is_multiple_of(0xffff)
+    }
 }
 
 /// The checksum of `parts` taken together; each part but the last has an even length.
@@ -86,6 +93,19 @@ mod tests {
         #[test]
         fn as_the_plain_reading(bytes: Vec<u8>) {
             proptest::prop_assert_eq!(internet(&[&bytes]), plain(&bytes));
+        }
+
+        /// Ones and zeros alone among them, where the two could part.
+        #[test]
+        fn right_is_what_ends_in_zero(bytes: Vec<u8>, word in 0u8..=255) {
+            for bytes in [&bytes[..], &[word; 20], &[0; 20], &[0xff; 20]] {
+                let mut sent = bytes.get(..bytes.len() / 2 * 2).unwrap_or_default().to_vec();
+                let sum = Sum::default().bytes(&sent);
+                proptest::prop_assert_eq!(sum.is_right(), sum.finish() == 0);
+                sent.extend(sum.finish().to_be_bytes());
+                let sum = Sum::default().bytes(&sent);
+                proptest::prop_assert_eq!(sum.is_right(), sum.finish() == 0);
+            }
         }
 
         #[test]

@@ -93,7 +93,8 @@ pub fn parse(frame: &[u8], link: LinkType, checks: Checks) -> Result<Packet, Mal
     outcome
 }
 
-/// [`parse`] into a packet that stays where it is: whoever keeps packets saves a copy.
+/// [`parse`] into a packet that stays where it is: whoever keeps packets saves a copy. It is
+/// [`Packet::EMPTY`] until then.
 ///
 /// # Errors
 /// As [`parse`]; the packet is then to be forgotten.
@@ -105,7 +106,7 @@ pub fn parse_into(
     checks: Checks,
 ) -> Result<(), Reject> {
     let frame = frame.get(..usize::from(u16::MAX)).unwrap_or(frame);
-    *packet = Packet::EMPTY;
+    debug_assert!(*packet == Packet::EMPTY, "what is read is added to what is there");
     link::read(packet, frame, link, checks)
 }
 
