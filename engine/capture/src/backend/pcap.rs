@@ -46,7 +46,7 @@ pub use write::PcapWriter;
 /// Times never go back: a frame older than the one before it gets that one's time and is counted
 /// in [`CaptureOutcome::times_raised`]. This holds across captures too, in the order given.
 ///
-/// Memory: four chunks of 1 MiB, whatever the captures' sizes.
+/// Memory: at most eleven chunks of 384 KiB, whatever the captures' sizes.
 pub struct PcapSource {
     id: SourceId,
     waiting: VecDeque<PathBuf>,

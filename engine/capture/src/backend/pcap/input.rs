@@ -3,6 +3,8 @@
 //! Files are read in big pieces instead of being mapped: a mapped file that somebody shortens kills
 //! the process, a pipe cannot be mapped at all, and the copy costs less than the page faults it
 //! saves (measured: 28 to 32 million 64-byte frames a second on a busy core, page cache warm).
+//! With long frames of which only the headers are looked at, mapping costs the same again: what the
+//! copy took comes back as a miss in memory per header, since the next one's place is known late.
 
 use std::fs::File;
 use std::io::{self, Read};

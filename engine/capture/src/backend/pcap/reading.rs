@@ -13,14 +13,16 @@ use std::io;
 use super::format::{Format, HEAD_BYTES, RecordAt, Step, WINDOW_BYTES_MAX};
 use super::input::Input;
 
-/// Bytes of one chunk: enough for three of the longest records, small enough to stay in a core's
-/// cache between the read and the parse.
-const CHUNK_BYTES: usize = 1 << 20;
-const _: () = assert!(CHUNK_BYTES >= 2 * WINDOW_BYTES_MAX);
+/// Bytes of one chunk: enough for the longest record, and so few that the two which are mostly in
+/// use stay in a core's second-level cache: what is read is parsed from there, and nothing of it
+/// goes to memory and back.
+const CHUNK_BYTES: usize = 384 << 10;
+const _: () = assert!(CHUNK_BYTES >= WINDOW_BYTES_MAX);
 
-/// Chunks per source: the one being read, one that the last burst still holds, and two for frames
-/// that a slower lane holds longer.
-const CHUNKS: usize = 4;
+/// Chunks per source: the one being read, one that the last burst still holds, and more for bursts
+/// of long frames and for frames that a slower lane holds longer. The first free one is taken, and
+/// what is never written takes no memory.
+const CHUNKS: usize = 11;
 
 /// Memory that frames lie in while the burst loop holds them.
 pub(super) struct Chunk {
