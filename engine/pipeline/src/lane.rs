@@ -187,7 +187,7 @@ impl Lane {
         let admission = self.admit(held, located, packet);
         if let Admission::Flow { id, direction, changes, rejects } = admission
             && changes.is_empty()
-            && self.parts.reading.is_none()
+            && self.parts.reading.as_ref().is_none_or(|reading| reading.is_done(id))
             && (rejects.union(packet.rejects)).is_empty()
         {
             // Most packets: nothing has changed. A copy of the headers would cost as much.
@@ -202,11 +202,11 @@ impl Lane {
         self.follow_slowly(held, admission, bytes(held.index), outlet);
     }
 
-    /// A packet of a known flow that changes nothing, where nobody reads behind the headers: its
-    /// fate, or `None` where somebody wants to see it.
+    /// A packet of a known flow that changes nothing, where nobody reads behind the headers any
+    /// more: its fate, or `None` where somebody wants to see it.
     #[inline]
     fn pass_known(&self, id: FlowId, protocol: u8) -> Option<Fate> {
-        let LaneParts { flows, counters, detectors, .. } = &self.parts;
+        let LaneParts { flows, counters, detectors, reading, .. } = &self.parts;
         let flow = flows.flow(id)?;
         if flow.terminated() || flow.do_not_scan() {
             counters.decided.add(1);
@@ -214,7 +214,9 @@ impl Lane {
             return Some(if flow.terminated() { reason } else { Fate::Forward });
         }
         let interests = detectors.interests();
-        if interests.wanting(EventKind::Packet, protocol, flow.server_port()) != 0 {
+        if reading.is_none()
+            && interests.wanting(EventKind::Packet, protocol, flow.server_port()) != 0
+        {
             return None;
         }
         counters.known.add(1);

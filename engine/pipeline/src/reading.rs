@@ -273,6 +273,12 @@ impl Reading {
         refused
     }
 
+    /// Whether nothing of a flow is read any more: its packets need no look behind the headers.
+    #[inline]
+    pub(crate) fn is_done(&self, id: FlowId) -> bool {
+        self.desk.readers.is_quiet(id)
+    }
+
     /// What is spoken in a flow: `portcullis_plugin_abi::application`.
     pub(crate) fn application(&self, id: FlowId) -> u16 {
         self.desk.readers.application(id)

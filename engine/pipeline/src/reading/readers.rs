@@ -136,6 +136,13 @@ impl Readers {
         slot.as_deref_mut()
     }
 
+    /// Whether the flow has a reader, which reads nothing any more.
+    #[inline]
+    pub(crate) fn is_quiet(&self, id: FlowId) -> bool {
+        let reader = self.slots.get(id.index as usize).and_then(|slot| slot.as_deref());
+        reader.is_some_and(|r| r.generation == id.generation && r.state == State::Quiet)
+    }
+
     /// What is spoken in a flow, as far as it is known.
     pub(crate) fn application(&self, id: FlowId) -> u16 {
         let reader = self.slots.get(id.index as usize).and_then(|slot| slot.as_deref());
