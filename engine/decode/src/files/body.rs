@@ -18,6 +18,9 @@ use portcullis_plugin_abi::{Buffer, buffer_kind};
 /// Bytes that [`magic`] looks at.
 const MAGIC_BYTES: usize = 512;
 
+/// Bytes that a piece gets room for before they are there.
+const PIECE_MAX: usize = 64 * 1024;
+
 /// Bytes of a body on their way to detectors.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
@@ -115,7 +118,10 @@ impl Body {
         let (now, behind) = bytes.split_at(room.min(bytes.len()));
         self.note(now);
         if self.window.capacity() < self.window.len() + now.len() {
-            self.window.reserve(now.len());
+            // To the next piece's end at once, not by doubling: a body is told of at few places.
+            let piece = usize::try_from(stop - self.at).unwrap_or(0).min(PIECE_MAX);
+            let wanted = piece.max(self.window.len() + now.len());
+            self.window.reserve_exact(wanted - self.window.len());
         }
         self.window.extend_from_slice(now);
         if self.end() == stop && self.end() > self.seen {
