@@ -8,10 +8,17 @@ pub(crate) const WINDOW_BYTES: usize = 4_096;
 /// Windows grow by this many bytes.
 const STEP: usize = 2_048;
 
+/// Bytes that a full window has room for beside what it keeps: what is kept is moved to the front
+/// when these are used up, not with each segment.
+const SLACK: usize = 2 * WINDOW_BYTES;
+
 /// What one direction said last.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
+    /// What is kept, behind what is not any more.
     bytes: Vec<u8>,
+    /// Where it begins.
+    start: usize,
     /// Offset in the stream behind the last byte.
     end: u64,
 }
@@ -22,18 +29,27 @@ impl Window {
     pub(crate) fn push(&mut self, offset: u64, new: &[u8]) -> usize {
         if offset != self.end {
             self.bytes.clear();
+            self.start = 0;
         }
-        let old = self.bytes.len();
-        self.bytes.drain(..old.saturating_sub(WINDOW_BYTES));
-        let from = self.bytes.len();
-        // Not twice as much as is needed, as it would be by itself: there are many windows.
-        let lacks = (from + new.len()).saturating_sub(self.bytes.capacity());
-        if lacks > 0 {
-            self.bytes.reserve_exact((from + new.len()).next_multiple_of(STEP) - from);
+        self.start = self.start.max(self.bytes.len().saturating_sub(WINDOW_BYTES));
+        let from = self.bytes.len() - self.start;
+        if self.bytes.len() + new.len() > self.bytes.capacity() {
+            self.make_room(new.len());
         }
         self.bytes.extend_from_slice(new);
         self.end = offset + new.len() as u64;
         from
+    }
+
+    /// Room for that many bytes more: what is not kept goes, and what lacks then is added.
+    fn make_room(&mut self, more: usize) {
+        let gone = std::mem::take(&mut self.start);
+        self.bytes.drain(..gone);
+        // One that was full will be again.
+        let (kept, slack) = (self.bytes.len(), if gone > 0 { SLACK } else { 0 });
+        // Not twice as much as is needed, as it would be by itself: there are many windows.
+        let wanted = (kept + more.max(slack)).next_multiple_of(STEP);
+        self.bytes.reserve_exact(wanted - kept);
     }
 
     /// The byte at `offset` was taken out of the stream: those around it follow each other. Says
@@ -49,12 +65,12 @@ impl Window {
 
     /// The window.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 
     /// Offset in the stream of its first byte.
     pub(crate) fn offset(&self) -> u64 {
-        self.end - self.bytes.len() as u64
+        self.end - self.bytes().len() as u64
     }
 
     /// Bytes of memory.
@@ -81,5 +97,22 @@ mod tests {
         assert_eq!(window.push(10, &long), 1);
         assert_eq!(window.push(10 + long.len() as u64, b"z"), WINDOW_BYTES);
         assert_eq!(window.bytes().len(), WINDOW_BYTES + 1);
+    }
+
+    #[test]
+    fn a_long_stream_is_shown_as_it_was_said() {
+        let stream: Vec<u8> = (0..120_000_u32).flat_map(u32::to_le_bytes).collect();
+        let (mut window, mut at) = (Window::default(), 0);
+        for len in [1, 1460, 700, 1460, 5_000, 3].into_iter().cycle() {
+            let Some(segment) = stream.get(at..at + len) else { break };
+            let kept = window.bytes().len().min(WINDOW_BYTES);
+            let before = window.push(at as u64, segment);
+            assert_eq!(before, kept);
+            at += len;
+            assert_eq!(window.bytes(), &stream[at - len - before..at]);
+            assert_eq!(window.offset(), (at - len - before) as u64);
+            assert!(window.memory() <= WINDOW_BYTES + SLACK + 5_000 + STEP, "bounded");
+        }
+        assert!(at > 400_000);
     }
 }
