@@ -73,28 +73,20 @@ pub(crate) struct Wanted {
     pub(crate) id_count: u16,
 }
 
-/// A bucket: its entries, and which bytes may follow its windows.
+/// Which bytes may follow the windows of a bucket: one bit for the hash of what does in each of
+/// its entries. An attacker who sends the windows of many literals is turned away here, without
+/// the entries being touched; nor is everyday text, so that these lie apart, small and near.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    /// The first entry in the low 28 bits; above, how many bytes after the window count.
-    start: u32,
-    /// One bit for the hash of what follows the window in each entry. An attacker who sends the
-    /// windows of many literals is turned away here, without the entries being touched.
-    followers: u32,
-}
+struct Followers(u32);
 
-const START_BITS: u32 = 28;
+/// Bits of hashes; above them is how many bytes (0 to 4) after the window count.
+const FOLLOWER_BITS: u32 = 29;
 
-impl Bucket {
-    #[inline(always)]
-    fn first(self) -> usize {
-        (self.start & ((1 << START_BITS) - 1)) as usize
-    }
-
+impl Followers {
     /// Whether entries may have their window and `after`, the four bytes behind it.
     #[inline(always)]
     fn may_have(self, after: u32) -> bool {
-        self.followers & follower_bit(after, self.start >> START_BITS) != 0
+        self.0 & follower_bit(after, self.0 >> FOLLOWER_BITS) != 0
     }
 }
 
@@ -103,14 +95,16 @@ impl Bucket {
 fn follower_bit(after: u32, count: u32) -> u32 {
     let kept = u64::from(after | FOLD) & ((1 << (8 * count)) - 1);
     let kept = (kept ^ (kept >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    1 << (kept >> 59)
+    1 << (((kept >> 32) * u64::from(FOLLOWER_BITS)) >> 32)
 }
 
 /// All literals of a group whose windows have the same width.
 #[derive(Debug)]
 pub(crate) struct Chains {
-    /// One more at the end, where the last bucket's entries end.
-    buckets: Box<[Bucket]>,
+    /// What may follow the windows of each bucket.
+    followers: Box<[Followers]>,
+    /// Where each bucket's windows begin; one more at the end, where the last one's end.
+    starts: Box<[u32]>,
     shift: u32,
     /// The buckets' windows, bucket after bucket: the entry's place in the high bits, which of its
     /// windows it is in the lowest two.
@@ -165,20 +159,26 @@ impl Chains {
             entries.push(entry_of(*one, store, offset));
         }
         placed.sort_by_key(|(bucket, _)| *bucket);
-        let mut buckets = vec![Bucket::default(); crowds.len() + 1];
-        let mut first = 0;
-        let mut rest = placed.as_slice();
-        for (number, bucket) in buckets.iter_mut().enumerate() {
+        let mut followers = Vec::with_capacity(crowds.len());
+        let mut starts = Vec::with_capacity(crowds.len() + 1);
+        let (mut first, mut rest) = (0, placed.as_slice());
+        for number in 0..crowds.len() {
             let length = rest.iter().take_while(|(place, _)| *place == number).count();
             let (chain, after) = rest.split_at(length);
             let windows = chain.iter().filter_map(|(_, window)| window_of(&entries, *window));
-            *bucket = bucket_of_chain(first, windows, store, filter.width());
+            followers.push(followers_of(windows, store, filter.width()));
+            starts.push(first);
             first += u32::try_from(length).unwrap_or(u32::MAX);
             rest = after;
         }
-        let windows = placed.into_iter().map(|(_, window)| window).collect();
-        let (buckets, entries) = (buckets.into_boxed_slice(), entries.into_boxed_slice());
-        Self { buckets, shift, windows, entries }
+        starts.push(first);
+        Self {
+            followers: followers.into_boxed_slice(),
+            starts: starts.into_boxed_slice(),
+            shift,
+            windows: placed.into_iter().map(|(_, window)| window).collect(),
+            entries: entries.into_boxed_slice(),
+        }
     }
 
     /// Whether a literal may have its window at `position`, by its bucket.
@@ -186,7 +186,7 @@ impl Chains {
     pub(crate) fn may_have(&self, filter: &Filter, bytes: &[u8], position: usize) -> bool {
         let (window, after) = halves(eight_at(bytes, position));
         let bucket = bucket_of(filter.folded(window), self.shift);
-        self.buckets.get(bucket).is_some_and(|bucket| bucket.may_have(after))
+        self.followers.get(bucket).is_some_and(|followers| followers.may_have(after))
     }
 
     /// Calls `found` for each literal whose window is at `position`; returns how many were tried.
@@ -200,11 +200,11 @@ impl Chains {
     ) -> u64 {
         let folded = filter.folded(window_at(bytes, position));
         let bucket = bucket_of(folded, self.shift);
-        let Some(&[bucket, next]) = self.buckets.get(bucket..).and_then(<[_]>::first_chunk::<2>)
+        let Some(&[start, end]) = self.starts.get(bucket..).and_then(<[_]>::first_chunk::<2>)
         else {
             return 0;
         };
-        let chain = self.windows.get(bucket.first()..next.first()).unwrap_or_default();
+        let chain = self.windows.get(start as usize..end as usize).unwrap_or_default();
         for &window in chain {
             let Some((entry, number)) = window_of(&self.entries, window) else { continue };
             let Some(first) = position.checked_sub(number) else { continue };
@@ -221,13 +221,16 @@ impl Chains {
 
     /// The most literals that one window can ask to be compared.
     pub(crate) fn longest(&self) -> usize {
-        let pairs = self.buckets.iter().zip(self.buckets.iter().skip(1));
-        pairs.map(|(bucket, next)| next.first() - bucket.first()).max().unwrap_or(0)
+        let pairs = self.starts.iter().zip(self.starts.iter().skip(1));
+        pairs.map(|(start, end)| (end - start) as usize).max().unwrap_or(0)
     }
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.buckets) + size_of_val(&*self.windows) + size_of_val(&*self.entries)
+        size_of_val(&*self.followers)
+            + size_of_val(&*self.starts)
+            + size_of_val(&*self.windows)
+            + size_of_val(&*self.entries)
     }
 }
 
@@ -245,13 +248,12 @@ fn halves(eight: u64) -> (u32, u32) {
     (eight as u32, (eight >> 32) as u32)
 }
 
-/// The bucket of windows that lie together from `first`.
-fn bucket_of_chain<'e>(
-    first: u32,
+/// What follows these windows, which lie in one bucket.
+fn followers_of<'e>(
     chain: impl Iterator<Item = (&'e Entry, usize)> + Clone,
     store: &Store,
     width: usize,
-) -> Bucket {
+) -> Followers {
     let behind =
         |(entry, number): (&Entry, usize)| entry.reach().saturating_sub(number + width).min(4);
     let count = chain.clone().map(behind).min().unwrap_or(0);
@@ -261,8 +263,7 @@ fn bucket_of_chain<'e>(
         let (_, after) = halves(eight_at(values, usize::from(entry.window_offset) + number));
         follower_bit(after, count)
     };
-    let followers = chain.map(bit).fold(0, |all, bit| all | bit);
-    Bucket { start: first | count << START_BITS, followers }
+    Followers(chain.map(bit).fold(count << FOLLOWER_BITS, |all, bit| all | bit))
 }
 
 /// The offset of the literal's rarest windows, as many as the filter's stride, crowded buckets

@@ -3,7 +3,7 @@
 use crate::budget::Budget;
 use crate::chains::{Chains, Entry, Wanted};
 use crate::deal::Window;
-use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX};
+use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX, window_at};
 use crate::literal::Hit;
 use crate::nibbles::Nibbles;
 use crate::store::{Store, Text};
@@ -125,6 +125,14 @@ impl Tier {
     fn texts(&self) -> usize {
         self.chains.entries().len()
     }
+
+    /// Whether a literal may have its window at `position`; `sieved` where this filter let it
+    /// through already. What nibbles let through is of any tier, and most of it of another.
+    #[inline(always)]
+    fn may_have(&self, bytes: &[u8], position: usize, sieved: bool) -> bool {
+        let passes = sieved || self.filter.contains(window_at(bytes, position));
+        passes & self.chains.may_have(&self.filter, bytes, position)
+    }
 }
 
 /// Literals of fewer bytes have no four windows of four bytes.
@@ -242,7 +250,7 @@ impl Pass {
             for tier in &self.tiers {
                 spent += candidates.as_slice().len() as u64;
                 candidates.keep(kept, |window| {
-                    tier.chains.may_have(&tier.filter, scan.bytes, at + window * self.stride)
+                    tier.may_have(scan.bytes, at + window * self.stride, self.nibbles.is_none())
                 });
                 for &window in kept.as_slice() {
                     let place = (scan.bytes, at + usize::from(window) * self.stride);
