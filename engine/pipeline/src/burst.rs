@@ -4,13 +4,22 @@ use portcullis_flow::{Direction, FlowId};
 use portcullis_types::{DropReason, FrameIndex, PortSide, SegmentId, Tick, Whence};
 use portcullis_wire::{Fragment, Packet};
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 /// Frames that one worker takes in one burst. 64 keeps the packets in the first-level cache and the
 /// wait for a verdict short; the kernel sends at most 32 at a time in copy mode anyway.
 pub const BURST_FRAMES: usize = 64;
 
-/// Frames that replay decides on at once, and that host-scope detectors take at once.
-pub const WINDOW_FRAMES: usize = 256;
+/// The most frames that replay decides on at once, and that host-scope detectors take at once.
+/// Each lane's tables and detectors come into the caches once a window.
+pub const WINDOW_FRAMES: usize = 2_048;
+
+/// Frames after which a window ends that is as long as [`WINDOW_SPAN`].
+pub(crate) const WINDOW_STEP: usize = 256;
+
+/// As much of a capture's time may pass before what was decided holds: no more than a loaded
+/// worker takes for its bursts.
+pub(crate) const WINDOW_SPAN: Duration = Duration::from_millis(20);
 
 /// What becomes of a frame when its burst is disposed of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

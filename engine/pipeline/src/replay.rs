@@ -2,15 +2,15 @@
 //! byte for any number of workers.
 //!
 //! ```text
-//!   window of 256 frames ─► lanes examine, in parallel ─► one judge, in the order of the frames
-//!                              (always eight lanes)        ─► dispose, tell, expire
+//!   window of 256 to 2,048 ─► lanes examine, in parallel ─► one judge, in the order of the frames
+//!   frames, 20 ms                (always eight lanes)        ─► dispose, tell, expire
 //!   host-scope detectors take each window as a whole; their verdicts come two windows later.
 //! ```
 //!
 //! The partition of flows never depends on the number of threads that carry the lanes; that is what
 //! makes the output independent of it. This file must never know a file format or a wall clock.
 
-use crate::burst::{Fate, InHand, WINDOW_FRAMES};
+use crate::burst::{Fate, InHand, WINDOW_FRAMES, WINDOW_SPAN, WINDOW_STEP};
 use crate::collect::{Collected, Told};
 use crate::counters::LaneCounters;
 use crate::decide::turn;
@@ -27,6 +27,7 @@ use portcullis_types::{
 use portcullis_verdict::{BurstVerdicts, Effect};
 use portcullis_wire::{Checks, LinkType};
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 /// Lanes of a replay, whatever the number of workers.
 pub const REPLAY_LANES: usize = 8;
@@ -142,12 +143,12 @@ impl Replay {
     pub fn run<S: FrameSource>(&mut self, source: &mut S, audience: &mut impl Audience) {
         let mut frames: Vec<RxFrame> = Vec::with_capacity(WINDOW_FRAMES);
         loop {
-            let room = WINDOW_FRAMES - frames.len();
+            let room = WINDOW_STEP - frames.len() % WINDOW_STEP;
             let received = source.receive(&mut frames, room);
             let over = matches!(received, Received::EndOfInput | Received::PortGone(_));
             // A source that has nothing may be waiting for its frames to be given back.
             let stalled = over || received == Received::Nothing;
-            if frames.len() == WINDOW_FRAMES || (stalled && !frames.is_empty()) {
+            if is_window(&frames) || (stalled && !frames.is_empty()) {
                 self.window(source, &mut frames, audience);
             }
             if over {
@@ -164,6 +165,7 @@ impl Replay {
         audience: &mut impl Audience,
     ) {
         self.frames += frames.len() as u64;
+        let steps = frames.len().div_ceil(WINDOW_STEP);
         self.deal(source, frames);
         let due = if self.pending.len() >= HOST_DELAY { self.pending.pop_front() } else { None };
         let mut told = Told::default();
@@ -174,7 +176,7 @@ impl Replay {
         self.judge(&mut told);
         self.hear_shards();
         self.dispose(source, frames, &mut told);
-        self.settle(&mut told);
+        self.settle(steps, &mut told);
         told.tell(audience, self.now);
         audience.progress(self.frames);
         self.verdicts.clear();
@@ -357,10 +359,10 @@ impl Replay {
         source.flush();
     }
 
-    /// Ends what is due: flows a bounded number, blocks all.
-    fn settle(&mut self, told: &mut Told) {
+    /// Ends what is due: flows a bounded number for each of so many steps, blocks all.
+    fn settle(&mut self, steps: usize, told: &mut Told) {
         for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
-            lane.expire(self.now, &mut job.told);
+            (0..steps).for_each(|_| lane.expire(self.now, &mut job.told));
             told.reports.append(&mut job.told.reports);
             lane.parts().blocks.drain(|stopped| {
                 self.parts.book.count(stopped.id, stopped.packets, stopped.bytes);
@@ -396,7 +398,7 @@ impl Replay {
         for job in &mut self.jobs {
             told.reports.append(&mut job.told.reports);
         }
-        self.settle(&mut told);
+        self.settle(1, &mut told);
         told.tell(audience, self.now);
         audience.progress(self.frames);
         self.verdicts.clear();
@@ -407,6 +409,15 @@ impl Replay {
 #[cold]
 fn vlan_of_malformed(bytes: &[u8], link: LinkType, checks: Checks) -> Option<VlanStack> {
     portcullis_wire::parse(bytes, link, checks).err().map(|malformed| malformed.vlan)
+}
+
+/// Whether these frames are decided on now: by their number and their time only, so that the same
+/// captures have the same windows wherever they are read.
+fn is_window(frames: &[RxFrame]) -> bool {
+    let [first, .., last] = frames else { return false };
+    let spanned = Duration::from_nanos(last.at.0.saturating_sub(first.at.0));
+    let whole = frames.len() % WINDOW_STEP == 0;
+    whole && (frames.len() >= WINDOW_FRAMES || spanned >= WINDOW_SPAN)
 }
 
 /// The capture's words for a frame's first header, in the parser's.
