@@ -416,7 +416,7 @@ fn vlan_of_malformed(bytes: &[u8], link: LinkType, checks: Checks) -> Option<Vla
 fn is_window(frames: &[RxFrame]) -> bool {
     let [first, .., last] = frames else { return false };
     let spanned = Duration::from_nanos(last.at.0.saturating_sub(first.at.0));
-    let whole = frames.len() % WINDOW_STEP == 0;
+    let whole = frames.len().is_multiple_of(WINDOW_STEP);
     whole && (frames.len() >= WINDOW_FRAMES || spanned >= WINDOW_SPAN)
 }
 

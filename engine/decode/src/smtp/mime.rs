@@ -297,6 +297,7 @@ impl Mime {
 const NO_SEXTET: u8 = u8::MAX;
 
 /// The sextet of each byte (RFC 4648).
+#[allow(clippy::indexing_slicing, reason = "at compile time, where a panic is an error")]
 const SEXTETS: [u8; 256] = {
     let alphabet = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let (mut table, mut value) = ([NO_SEXTET; 256], 0);
