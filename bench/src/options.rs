@@ -10,16 +10,21 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the process's arguments.
+    /// Reads the process's arguments. Where they ask for help, what stands at the top of `source`
+    /// is printed, the bench's own text, and the process ends.
     ///
     /// # Errors
     /// A word is no `--name`, or the last one has no value.
-    pub fn read() -> Result<Options> {
+    pub fn read(source: &str) -> Result<Options> {
         let mut given = Vec::new();
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
+            if matches!(word.as_str(), "--help" | "-h") {
+                println!("{}", top_of(source));
+                std::process::exit(0);
+            }
             let Some(name) = word.strip_prefix("--") else {
-                bail!("{word}: write --name value; the names are at the top of the source");
+                bail!("{word}: write --name value; --help says the names");
             };
             let value = words.next().with_context(|| format!("{word} wants a value"))?;
             given.push((name.to_owned(), value));
@@ -52,7 +57,23 @@ impl Options {
     pub fn end(self) -> Result<()> {
         match self.given.first() {
             None => Ok(()),
-            Some((name, _)) => bail!("--{name} is not known; see the top of the source"),
+            Some((name, _)) => bail!("--{name} is not known; --help says the names"),
         }
+    }
+}
+
+/// The text that a source begins with.
+fn top_of(source: &str) -> String {
+    let text = source.lines().map_while(|line| line.strip_prefix("//!"));
+    text.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::top_of;
+
+    #[test]
+    fn help_is_what_the_source_begins_with() {
+        assert_eq!(top_of("//! One.\n//!\n//! Two.\nuse it;\n//! Three."), "One.\n\nTwo.");
     }
 }

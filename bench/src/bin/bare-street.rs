@@ -103,7 +103,7 @@ fn start_bare(lab: &Lab) -> Result<Running> {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("bare-street.rs"))?;
     let rounds: u32 = options.take("rounds", 15)?;
     let only: usize = options.take("only", 0)?;
     options.end()?;

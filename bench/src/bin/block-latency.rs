@@ -56,7 +56,7 @@ impl Hand {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("block-latency.rs"))?;
     let rounds: u16 = options.take("rounds", 200)?;
     options.end()?;
     let lab = Lab::build(&[], Queues::One);

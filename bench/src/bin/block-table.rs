@@ -17,7 +17,7 @@ use portcullis_types::{Addr, BlockKey, Prefix, SegmentId, VlanStack};
 use std::path::PathBuf;
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("block-table.rs"))?;
     let plugins: PathBuf = options.take("plugins", "target/dist/plugins".into())?;
     let rounds: u32 = options.take("rounds", 7)?;
     let packets: u32 = options.take("packets", 4_000_000)?;

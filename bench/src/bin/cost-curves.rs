@@ -184,7 +184,7 @@ fn leb128_of(mut value: usize) -> Vec<u8> {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("cost-curves.rs"))?;
     let rules: PathBuf = options.take("rules", PathBuf::new())?;
     let only: String = options.take("only", String::new())?;
     let flows = options.take("flows", 4_000)?;

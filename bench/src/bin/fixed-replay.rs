@@ -11,7 +11,7 @@ use portcullis_capture::backend::generated::GeneratedSource;
 use std::path::PathBuf;
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("fixed-replay.rs"))?;
     let plugins: PathBuf = options.take("plugins", "target/dist/plugins".into())?;
     let packets: u32 = options.take("packets", 200_000)?;
     let flows: u32 = options.take("flows", 20_000)?;

@@ -42,7 +42,7 @@ fn rate(lab: &Lab, worker: Worker, frames: &Arc<Vec<Vec<u8>>>) -> Result<(f64, [
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("kernel-drop.rs"))?;
     let rounds: u32 = options.take("rounds", 15)?;
     options.end()?;
     let lab = Lab::build(&[], Queues::One);

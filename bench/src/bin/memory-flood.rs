@@ -102,7 +102,7 @@ fn promised(log: &str) -> Result<f64> {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("memory-flood.rs"))?;
     let sources: u32 = options.take("sources", 10_000_000)?;
     let per_second: u32 = options.take("rate", 150_000)?;
     options.end()?;

@@ -285,7 +285,7 @@ fn alerts(events: &Path) -> Result<usize> {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("mixed-against-suricata.rs"))?;
     let rules: PathBuf = options.take("rules", PathBuf::new())?;
     let only: String = options.take("only", String::new())?;
     let flows = options.take("flows", 100_000)?;

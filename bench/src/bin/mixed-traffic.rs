@@ -8,7 +8,7 @@ use portcullis_bench::{Mix, Options, write_mixed_capture};
 use std::path::PathBuf;
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("mixed-traffic.rs"))?;
     let to = options.take("to", PathBuf::new())?;
     let word = options.take("mix", "enterprise".to_owned())?;
     let flows = options.take("flows", 10_000)?;

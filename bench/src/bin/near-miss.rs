@@ -57,7 +57,7 @@ fn run(bench: &Replayer, rules: &Path, flows: u32, rounds: u32) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("near-miss.rs"))?;
     let rules: PathBuf = options.take("rules", PathBuf::new())?;
     let flows = options.take("flows", 4_000)?;
     let rounds = options.take("rounds", 3)?;

@@ -88,7 +88,7 @@ fn print(name: &str, kind: &Kind) {
 }
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("rules-swap.rs"))?;
     let swaps: usize = options.take("swaps", 200)?;
     let after = Duration::from_millis(options.take("after", 150)?);
     let rate: u32 = options.take("rate", 0)?;

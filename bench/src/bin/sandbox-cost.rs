@@ -16,7 +16,7 @@ use portcullis_capture::backend::generated::GeneratedSource;
 use std::path::PathBuf;
 
 fn main() -> Result<()> {
-    let mut options = Options::read()?;
+    let mut options = Options::read(include_str!("sandbox-cost.rs"))?;
     let plugins: PathBuf = options.take("plugins", "target/dist/plugins".into())?;
     let rounds: u32 = options.take("rounds", 7)?;
     let flows: u32 = options.take("flows", 100_000)?;
