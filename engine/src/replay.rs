@@ -15,8 +15,8 @@ use portcullis_detect::{Clock, HostLimits, SeatCounters};
 use portcullis_enforce::{Book, WorkerTable};
 use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Fragments, Lane, LaneCounters, LaneParts, REPLAY_LANES, Reading, ReadingFigures, Replay,
-    ReplayParts, Snapshot,
+    Fragments, Lane, LaneCounters, LaneParts, Prefilter, REPLAY_LANES, Reading, ReadingFigures,
+    Replay, ReplayParts, Snapshot,
 };
 use portcullis_types::{DropReason, SegmentId};
 use portcullis_verdict::{Breaker, Judge};
@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The seed of a replay's tables: fixed, because a replay must repeat itself.
@@ -36,8 +36,24 @@ pub(crate) struct Setting {
     snapshot: Arc<Snapshot>,
     /// The detectors, and their rules.
     pub(crate) plugins: PluginSet,
+    /// What these look for, built with the first capture and the same for all.
+    prefilter: OnceLock<Arc<Prefilter>>,
     segment: SegmentId,
     workers: usize,
+}
+
+impl Setting {
+    /// What the detectors look for; `None` where none reads behind the headers.
+    fn prefilter(&self) -> Result<Option<Arc<Prefilter>>> {
+        if let Some(known) = self.prefilter.get() {
+            return Ok(Some(Arc::clone(known)));
+        }
+        if !self.plugins.reads() {
+            return Ok(None);
+        }
+        let built = self.plugins.prefilter()?;
+        Ok(Some(Arc::clone(self.prefilter.get_or_init(|| built))))
+    }
 }
 
 /// How far the reading has come: captures done, and the one at hand.
@@ -145,6 +161,7 @@ pub(crate) fn setting(cli: &Cli, arguments: &Replayed, workers: u16) -> Result<S
         plugins,
         segment,
         workers: usize::from(workers).min(REPLAY_LANES),
+        prefilter: OnceLock::new(),
     })
 }
 
@@ -224,10 +241,7 @@ pub(crate) fn parts(
     let shards = (0..config.plugins.host_shards.max(1))
         .map(|_| setting.plugins.host_shard(limits.clone()))
         .collect::<Result<Vec<_>, _>>()?;
-    let prefilter = match setting.plugins.reads() {
-        true => Some(setting.plugins.prefilter()?),
-        false => None,
-    };
+    let prefilter = setting.prefilter()?;
     let reading = || {
         let prefilter = Arc::clone(prefilter.as_ref()?);
         let config =
