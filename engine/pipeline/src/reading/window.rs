@@ -9,8 +9,9 @@ pub(crate) const WINDOW_BYTES: usize = 4_096;
 const STEP: usize = 2_048;
 
 /// Bytes that a full window has room for beside what it keeps: what is kept is moved to the front
-/// when these are used up, not with each segment.
-const SLACK: usize = 2 * WINDOW_BYTES;
+/// when these are used up, not with each segment. More would move less, and leave room for fewer
+/// streams: windows count among the bytes of conversations.
+const SLACK: usize = WINDOW_BYTES;
 
 /// What one direction said last.
 #[derive(Debug, Default)]
