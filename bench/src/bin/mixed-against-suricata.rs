@@ -15,7 +15,7 @@
 //! thread for packets (`runmode: single`) and the settings that its package installs, but for
 //! outputs and the bounds of its memory: with the installed ones it gives up reassembly and protocols
 //! in most flows of a large capture, unseen but for its statistics. Two rules of our own say whether
-//! both read all: a host's name in one of some sixty requests and hellos, alerts of which are
+//! both read all: a name of a host that one request and hello in 144 asks for, alerts of which are
 //! compared.
 //!
 //! Options: `--rules DIR`, `--only rules|tls|none`, `--flows 100000`, `--downloads 250`,
