@@ -13,10 +13,10 @@
 //! `$HOME_NET`, neither verifies checksums, both write alerts and nothing else. Ours reads with one
 //! worker and all detectors that are shipped; the rules are compiled once before. Suricata has one
 //! thread for packets (`runmode: single`) and the settings that its package installs, but for
-//! outputs and the bounds of its memory: with the installed ones it gives up reassembly and protocols
-//! in most flows of a large capture, unseen but for its statistics. Two rules of our own say whether
-//! both read all: a name of a host that one request and hello in 144 asks for, alerts of which are
-//! compared.
+//! outputs and the bounds of its memory: with the installed ones it gives up reassembly and
+//! protocols in most flows of a large capture, unseen but for its statistics. Two rules of our own
+//! say whether both read all: a name of a host that one request and hello in 144 asks for, alerts
+//! of which are compared.
 //!
 //! Options: `--rules DIR`, `--only rules|tls|none`, `--flows 100000`, `--downloads 250`,
 //! `--rounds 3`, `--core 1`, `--engine`, `--plugins`, `--suricata`.
