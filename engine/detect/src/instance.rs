@@ -33,9 +33,6 @@ pub(crate) enum Running {
     },
 }
 
-/// A huge page, bytes.
-const HUGE_PAGE: usize = 2 << 20;
-
 /// What a seat lends its instance while the guest runs.
 pub(crate) struct Lent<'a> {
     /// The batch's buffers.
@@ -83,25 +80,6 @@ impl Instance {
             Running::Native { guest, .. } => guest.input().get_mut(..range.len()),
         }
         .unwrap_or(&mut [])
-    }
-
-    /// Says to the kernel that the guest's memory is worth huge pages, where it is big: a detector
-    /// that keeps a table of hosts reads it at places that packets choose, and in small pages each
-    /// look costs a walk through the page tables too. What no huge page fits into stays as it is.
-    #[allow(unsafe_code, reason = "advice to the kernel about the guest's memory")]
-    pub(crate) fn use_huge_pages(&mut self) {
-        let Running::Sandboxed { store, memory, .. } = &mut self.running else { return };
-        let all = memory.data_mut(store);
-        let skip = all.as_ptr().align_offset(HUGE_PAGE);
-        let Some(whole) = all.len().checked_sub(skip).map(|rest| rest & !(HUGE_PAGE - 1)) else {
-            return;
-        };
-        // SAFETY: justification: advice has no safe form. The range is within the memory, and its
-        // bytes stay what they are, whatever the kernel makes of it.
-        let _ = unsafe {
-            let start = all.as_mut_ptr().add(skip);
-            rustix::mm::madvise(start.cast(), whole, rustix::mm::Advice::LinuxHugepage)
-        };
     }
 
     /// Calls only allowed at init are answered from now on, or not any more.

@@ -37,7 +37,6 @@ impl Plugin {
         instance.at_init(true);
         init(self, &mut instance)?;
         instance.at_init(false);
-        instance.use_huge_pages();
         // One empty batch: code pages and arenas are touched before the street needs them.
         let empty = Batch {
             magic: MAGIC,
