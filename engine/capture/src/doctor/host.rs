@@ -105,20 +105,26 @@ fn memlock() -> Fact {
     Fact::bad("memlock", value, remedy)
 }
 
+/// Frame memory and big tables ask for transparent huge pages; without them the pages are small,
+/// and all works the same but slower.
 fn hugepages() -> Fact {
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let number = |name: &str| -> u64 {
-        let line = memory.lines().find_map(|line| line.strip_prefix(name));
-        let word = line.and_then(|line| line.split_whitespace().next());
-        word.and_then(|word| word.parse().ok()).unwrap_or(0)
-    };
-    let (total, free) = (number("HugePages_Total:"), number("HugePages_Free:"));
-    let size = number("Hugepagesize:");
-    if free > 0 {
-        return Fact::good("hugepages", format!("{free} of {total} free, {size} KiB each"));
+    let modes = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
+    match chosen(&modes.unwrap_or_default()) {
+        Some(mode @ ("always" | "madvise")) => {
+            Fact::good("hugepages", format!("transparent, {mode}"))
+        }
+        mode => {
+            let value = format!("transparent ones: {}", mode.unwrap_or("none"));
+            let remedy = "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled \
+                          (fewer misses of the address cache; not required)";
+            Fact::notice("hugepages", value, remedy)
+        }
     }
-    let remedy = "sysctl vm.nr_hugepages=128 (fewer misses of the address cache; not required)";
-    Fact::notice("hugepages", format!("{free} of {total} free"), remedy)
+}
+
+/// The mode in brackets: `always [madvise] never`.
+fn chosen(modes: &str) -> Option<&str> {
+    modes.split_whitespace().find_map(|mode| mode.strip_prefix('[')?.strip_suffix(']'))
 }
 
 fn jit() -> Fact {
@@ -162,6 +168,13 @@ fn processors() -> Fact {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test says what failed by where it stopped")]
     use super::*;
+
+    #[test]
+    fn the_mode_of_huge_pages_is_the_one_in_brackets() {
+        assert_eq!(chosen("always [madvise] never\n"), Some("madvise"));
+        assert_eq!(chosen("[never]"), Some("never"));
+        assert_eq!(chosen(""), None);
+    }
 
     #[test]
     fn releases_are_understood() {
