@@ -49,6 +49,8 @@ pub(crate) struct Reader {
     pub(crate) begun_before: u32,
     /// Bytes of conversation and windows when last measured.
     measured: usize,
+    /// It went without for want of memory, and is counted in [`Readers::refused`].
+    is_refused: bool,
 }
 
 /// How far a flow is read.
@@ -131,6 +133,7 @@ impl Readers {
                 last: 0,
                 begun_before: 0,
                 measured: 0,
+                is_refused: !has_room,
             }));
         }
         slot.as_deref_mut()
@@ -176,8 +179,8 @@ impl Readers {
             reader.conversation = None;
             reader.windows = Default::default();
             total -= std::mem::take(&mut reader.measured);
+            self.refused += u64::from(!std::mem::replace(&mut reader.is_refused, true));
         }
-        self.refused += u64::from(is_over);
         self.bytes = total;
         self.bytes_most = self.bytes_most.max(total);
     }
@@ -195,5 +198,34 @@ impl Readers {
     /// Bytes that conversations take now.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portcullis_decode::{Limits, Transport};
+    use std::sync::Arc;
+
+    fn begin() -> Conversation {
+        Conversation::new(Transport::Tcp, 80, Arc::new(Limits::default()))
+    }
+
+    #[test]
+    fn a_flow_that_goes_without_is_counted_once_and_its_successor_anew() {
+        let mut readers = Readers::new(1, 1);
+        let first = FlowId { index: 0, generation: 1 };
+        let say = |readers: &mut Readers, id| {
+            let reader = readers.reader(id, begin).unwrap();
+            reader.windows[0].push(0, &[b'x'; 64]);
+            readers.measure(id);
+        };
+        for _ in 0..3 {
+            say(&mut readers, first);
+            assert_eq!((readers.refused, readers.bytes()), (1, 0));
+        }
+        readers.forget(first);
+        say(&mut readers, FlowId { generation: 2, ..first });
+        assert_eq!(readers.refused, 2);
     }
 }
