@@ -19,7 +19,15 @@ pub(crate) const WINDOW_STEP: usize = 256;
 
 /// As much of a capture's time may pass before what was decided holds: no more than a loaded
 /// worker takes for its bursts.
-pub(crate) const WINDOW_SPAN: Duration = Duration::from_millis(20);
+const WINDOW_SPAN: Duration = Duration::from_millis(20);
+
+/// Whether a window of replay is whole: by the frames' number and their time only, so that the same
+/// captures have the same windows wherever they are read.
+pub(crate) fn is_window(frames: usize, first: Tick, last: Tick) -> bool {
+    let spanned = Duration::from_nanos(last.0.saturating_sub(first.0));
+    let is_step = frames > 0 && frames.is_multiple_of(WINDOW_STEP);
+    is_step && (frames >= WINDOW_FRAMES || spanned >= WINDOW_SPAN)
+}
 
 /// What becomes of a frame when its burst is disposed of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,6 +167,21 @@ impl DerefMut for Hand {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_window_ends_at_a_step_that_is_long_enough_or_at_the_last() {
+        let day = Tick(86_400_000_000_000);
+        let after = |span: Duration| Tick(day.0 + u64::try_from(span.as_nanos()).unwrap());
+        let short = after(WINDOW_SPAN - Duration::from_nanos(1));
+        let whole = |last| move |n: &usize| is_window(*n, day, last);
+        let ends = |last| (0..=WINDOW_FRAMES).find(whole(last));
+        assert_eq!(ends(after(WINDOW_SPAN)), Some(WINDOW_STEP), "20 ms, and no frame sooner");
+        assert_eq!(ends(after(Duration::from_secs(3_600))), Some(WINDOW_STEP), "however slow");
+        assert_eq!(ends(short), Some(WINDOW_FRAMES), "however fast");
+        assert_eq!(ends(Tick::ZERO), Some(WINDOW_FRAMES), "a clock that steps back is no time");
+        let steps = (0..=WINDOW_FRAMES).filter(whole(after(WINDOW_SPAN)));
+        assert_eq!(steps.count(), WINDOW_FRAMES / WINDOW_STEP, "at steps and nowhere else");
+    }
 
     #[test]
     fn places_are_used_again_without_what_was_in_them() {

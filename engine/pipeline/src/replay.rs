@@ -10,7 +10,7 @@
 //! The partition of flows never depends on the number of threads that carry the lanes; that is what
 //! makes the output independent of it. This file must never know a file format or a wall clock.
 
-use crate::burst::{Fate, InHand, WINDOW_FRAMES, WINDOW_SPAN, WINDOW_STEP};
+use crate::burst::{Fate, InHand, WINDOW_FRAMES, WINDOW_STEP, is_window};
 use crate::collect::{Collected, Told};
 use crate::counters::LaneCounters;
 use crate::decide::turn;
@@ -27,7 +27,6 @@ use portcullis_types::{
 use portcullis_verdict::{BurstVerdicts, Effect};
 use portcullis_wire::{Checks, LinkType};
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
 /// Lanes of a replay, whatever the number of workers.
 pub const REPLAY_LANES: usize = 8;
@@ -148,7 +147,7 @@ impl Replay {
             let over = matches!(received, Received::EndOfInput | Received::PortGone(_));
             // A source that has nothing may be waiting for its frames to be given back.
             let stalled = over || received == Received::Nothing;
-            if is_window(&frames) || (stalled && !frames.is_empty()) {
+            if is_whole(&frames) || (stalled && !frames.is_empty()) {
                 self.window(source, &mut frames, audience);
             }
             if over {
@@ -411,13 +410,10 @@ fn vlan_of_malformed(bytes: &[u8], link: LinkType, checks: Checks) -> Option<Vla
     portcullis_wire::parse(bytes, link, checks).err().map(|malformed| malformed.vlan)
 }
 
-/// Whether these frames are decided on now: by their number and their time only, so that the same
-/// captures have the same windows wherever they are read.
-fn is_window(frames: &[RxFrame]) -> bool {
+/// Whether these frames are decided on now.
+fn is_whole(frames: &[RxFrame]) -> bool {
     let [first, .., last] = frames else { return false };
-    let spanned = Duration::from_nanos(last.at.0.saturating_sub(first.at.0));
-    let whole = frames.len().is_multiple_of(WINDOW_STEP);
-    whole && (frames.len() >= WINDOW_FRAMES || spanned >= WINDOW_SPAN)
+    is_window(frames.len(), first.at, last.at)
 }
 
 /// The capture's words for a frame's first header, in the parser's.
