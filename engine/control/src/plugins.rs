@@ -67,6 +67,8 @@ pub struct PluginSet {
     names: Vec<Arc<str>>,
     rules: Option<Rules>,
     spares: usize,
+    /// What reading needs is set aside at the start, or never.
+    reads: bool,
 }
 
 /// What a swap comes to; nothing has happened yet but loading.
@@ -113,7 +115,9 @@ impl PluginSet {
             })
             .collect();
         let names = plugins.iter().map(|p| p.plugin.manifest().name.clone()).collect();
-        Ok(PluginSet { loader, plugins, names, rules: rules.cloned(), spares: setup.spares })
+        let reads = plugins.iter().any(reads_deep);
+        let (rules, spares) = (rules.cloned(), setup.spares);
+        Ok(PluginSet { loader, plugins, names, rules, spares, reads })
     }
 
     /// The detectors, by number.
@@ -165,14 +169,9 @@ impl PluginSet {
         Ok(shard)
     }
 
-    /// Whether any flow-scope detector reads behind the headers.
+    /// Whether any flow-scope detector of the start reads behind the headers.
     pub fn reads(&self) -> bool {
-        let deep = [EventKind::StreamData, EventKind::Transaction, EventKind::Hit];
-        self.of_scope(Scope::Flow).any(|loaded| {
-            let patterns = loaded.plugin.patterns();
-            let events = deep.iter().any(|kind| loaded.plugin.manifest().wants(*kind));
-            events || !patterns.literals.is_empty()
-        })
+        self.reads
     }
 
     /// The matcher of all flow-scope detectors' literals.
@@ -211,7 +210,11 @@ impl PluginSet {
         }
         let id = replaced.as_ref().map_or(PluginId(next), |old| old.id);
         let rules = about(&plugin, self.rules.as_ref());
-        Ok(Swap { next: LoadedPlugin { id, plugin, file: file.to_owned(), rules }, replaced })
+        let next = LoadedPlugin { id, plugin, file: file.to_owned(), rules };
+        if reads_deep(&next) && !self.reads {
+            return Err(PluginSetError::NoStreams { file: file.to_owned() });
+        }
+        Ok(Swap { next, replaced })
     }
 
     /// The rules that detectors have.
@@ -358,6 +361,14 @@ fn load_one(
 
 fn reads_rules(loaded: &LoadedPlugin) -> bool {
     loaded.plugin.manifest().section.as_deref() == Some(SECTION)
+}
+
+/// Whether it is a flow-scope detector that reads behind the headers.
+fn reads_deep(loaded: &LoadedPlugin) -> bool {
+    let deep = [EventKind::StreamData, EventKind::Transaction, EventKind::Hit];
+    let (manifest, patterns) = (loaded.plugin.manifest(), loaded.plugin.patterns());
+    let events = deep.iter().any(|kind| manifest.wants(*kind));
+    manifest.scope == Scope::Flow && (events || !patterns.literals.is_empty())
 }
 
 fn give_regexes(plugin: &Plugin) {

@@ -39,6 +39,16 @@ pub enum PluginSetError {
          is set aside for streams; write [rules] files, of which a folder may be empty, and restart"
     )]
     NoReader,
+    /// A detector that reads streams comes to an engine that puts none together.
+    #[error(
+        "{file} reads streams, and the engine was started without a detector that does, so no memory is \
+         set aside for them; put the file into plugins.dir and restart",
+        file = file.display()
+    )]
+    NoStreams {
+        /// The file.
+        file: PathBuf,
+    },
     /// The file cannot be read.
     #[error(
         "{file} cannot be read: {error}; name a .wasm file that the engine may read",

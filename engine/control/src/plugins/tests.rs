@@ -7,9 +7,14 @@ use tempfile::TempDir;
 
 /// A detector that finds nothing, in the fewest words that the ABI takes.
 pub(crate) fn guest(name: &str, version: &str, scope: &str) -> Vec<u8> {
+    guest_of(name, version, scope, "flow-start")
+}
+
+/// The same, shown events of this kind.
+fn guest_of(name: &str, version: &str, scope: &str, event: &str) -> Vec<u8> {
     let manifest = format!(
         "name = '{name}'\nvendor = 'test'\nversion = '{version}'\nabi = {ABI}\n\
-         classes = ['attack']\nscope = '{scope}'\nevents = ['flow-start']\nmemory_mib = 4\n\
+         classes = ['attack']\nscope = '{scope}'\nevents = ['{event}']\nmemory_mib = 4\n\
          gid = 9\nsids = [1, 9]\n"
     );
     let word = |n: u32| n.to_le_bytes().map(|b| format!("\\{b:02x}")).concat();
@@ -102,6 +107,25 @@ fn a_swap_keeps_the_number() {
     fs::write(&next, guest("bee", "2.0.0", "host")).unwrap();
     let refused = set.swap(&next, &config::Plugins::default()).unwrap_err();
     assert!(refused.to_string().contains("scope"), "{refused}");
+}
+
+#[test]
+fn who_reads_streams_needs_an_engine_that_was_begun_with_such() {
+    let none = config::Plugins::default();
+    for kind in ["stream-data", "transaction"] {
+        let dir = directory(&[("a.wasm", "ape", "1.0.0", "flow")]);
+        let set = load(&dir, &none).unwrap();
+        let reader = dir.path().join("reader.wasm");
+        fs::write(&reader, guest_of("reader", "1.0.0", "flow", kind)).unwrap();
+        let refused = set.swap(&reader, &none).unwrap_err().to_string();
+        assert!(!set.reads() && refused.contains("reader.wasm"), "{refused}");
+        assert!(refused.ends_with("; put the file into plugins.dir and restart"), "{refused}");
+        let heir = dir.path().join("heir");
+        fs::write(&heir, guest_of("ape", "2.0.0", "flow", kind)).unwrap();
+        assert!(set.swap(&heir, &none).is_err(), "nor in the place of one that reads none");
+        let set = load(&dir, &none).unwrap();
+        assert!(set.reads() && set.swap(&heir, &none).is_ok(), "begun with the reader");
+    }
 }
 
 #[test]
