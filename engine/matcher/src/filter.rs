@@ -42,13 +42,36 @@ pub(crate) const EIGHT: usize = 8 * STRIDE_MAX;
 
 /// Windows that passed the filter, ascending: how many strides from the block's start.
 pub(crate) struct Candidates {
-    windows: [u8; BLOCK],
+    /// Eight more than can pass, as eight are written at a time.
+    windows: [u8; BLOCK + 8],
     count: usize,
+}
+
+/// The numbers of the bits that are set in each byte, ascending, a byte each.
+static SET_BITS: [u64; 256] = set_bits();
+
+#[allow(clippy::indexing_slicing, reason = "while compiling")]
+const fn set_bits() -> [u64; 256] {
+    let mut all = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (mut numbers, mut count, mut bit) = (0, 0, 0);
+        while bit < 8 {
+            if byte >> bit & 1 == 1 {
+                numbers |= bit << (8 * count);
+                count += 1;
+            }
+            bit += 1;
+        }
+        all[byte] = numbers;
+        byte += 1;
+    }
+    all
 }
 
 impl Candidates {
     pub(crate) const fn new() -> Self {
-        Self { windows: [0; BLOCK], count: 0 }
+        Self { windows: [0; BLOCK + 8], count: 0 }
     }
 
     pub(crate) fn clear(&mut self) {
@@ -60,6 +83,19 @@ impl Candidates {
         if let Some(slot) = self.windows.get_mut(self.count) {
             *slot = window;
             self.count += 1;
+        }
+    }
+
+    /// Pushes those of eight windows from number `first` on whose bits are set: without a branch,
+    /// as every other eight have one that passes.
+    #[inline(always)]
+    pub(crate) fn push_eight(&mut self, passed: u8, first: usize) {
+        let numbers = SET_BITS.get(usize::from(passed)).copied().unwrap_or(0);
+        let numbers = numbers.wrapping_add(0x0101_0101_0101_0101 * (first as u64 & 0xff));
+        let room = self.windows.get_mut(self.count..).and_then(<[u8]>::first_chunk_mut::<8>);
+        if let Some(room) = room {
+            *room = numbers.to_le_bytes();
+            self.count += passed.count_ones() as usize;
         }
     }
 

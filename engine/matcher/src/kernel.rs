@@ -10,10 +10,10 @@ use crate::nibbles::{DEPTH, Nibbles, Plane};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_and_si256,
     _mm256_broadcastsi128_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi8, _mm256_cmpeq_epi32,
-    _mm256_extract_epi64, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_ps,
-    _mm256_mullo_epi32, _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32,
-    _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_sllv_epi32, _mm256_srl_epi32, _mm256_srli_epi16,
-    _mm256_srli_epi32, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_mullo_epi32,
+    _mm256_or_si256, _mm256_set_m128i, _mm256_set1_epi8, _mm256_set1_epi32, _mm256_setr_epi32,
+    _mm256_shuffle_epi8, _mm256_sllv_epi32, _mm256_srl_epi32, _mm256_srli_epi16, _mm256_srli_epi32,
+    _mm256_storeu_si256, _mm256_xor_si256,
 };
 
 /// Pushes the windows in `from..to` that pass `filter`, by their number.
@@ -31,10 +31,30 @@ pub(crate) fn candidates(
     unsafe { avx2(filter, bytes, (from, to), out) }
 }
 
+/// A filter's words, of which a hash that was shifted by as much as the filter says picks one.
+#[derive(Clone, Copy)]
+struct Words<'a>(&'a [u32]);
+
+impl<'a> Words<'a> {
+    /// `None` unless every hash shifted by `shift` has a word.
+    fn new(words: &'a [u32], shift: u32) -> Option<Self> {
+        (1..32).contains(&shift).then_some(())?;
+        (words.len() >= 1 << (32 - shift)).then_some(Self(words))
+    }
+
+    /// # Safety
+    /// `place` is below two to the power of 32 less the shift.
+    #[inline(always)]
+    unsafe fn at(self, place: u32) -> u32 {
+        // SAFETY: there are as many words as such places: see `new`.
+        unsafe { *self.0.get_unchecked(place as usize) }
+    }
+}
+
 /// The constants of a filter, in registers.
 #[derive(Clone, Copy)]
 struct Registers<'a> {
-    words: &'a [u32],
+    words: Words<'a>,
     shift: __m128i,
     mask: __m256i,
     fold: __m256i,
@@ -43,20 +63,31 @@ struct Registers<'a> {
     one: __m256i,
     /// Where in the bytes of each half its four windows lie.
     windows: __m256i,
-    /// Bytes from one window to the next.
-    stride: usize,
 }
 
 #[target_feature(enable = "avx2")]
-fn avx2(filter: &Filter, bytes: &[u8], (from, to): (usize, usize), out: &mut Candidates) {
+fn avx2(filter: &Filter, bytes: &[u8], block: (usize, usize), out: &mut Candidates) {
+    match filter.stride() {
+        1 => by_words::<1>(filter, bytes, block, out),
+        2 => by_words::<2>(filter, bytes, block, out),
+        _ => by_words::<4>(filter, bytes, block, out),
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn by_words<const STRIDE: usize>(
+    filter: &Filter,
+    bytes: &[u8],
+    (from, to): (usize, usize),
+    out: &mut Candidates,
+) {
     let (words, shift, mask) = filter.table();
-    let lanes = |stride: i8| {
-        let at = |n: i8| (n / 4) * stride + n % 4;
-        let [a, b, c, d] = [0, 4, 8, 12].map(|n| {
-            i32::from_le_bytes([at(n), at(n + 1), at(n + 2), at(n + 3)].map(i8::cast_unsigned))
-        });
-        _mm256_setr_epi32(a, b, c, d, a, b, c, d)
-    };
+    let Some(words) = Words::new(words, shift) else { return };
+    let at = |n: i8| (n / 4) * if STRIDE == 1 { 1 } else { 2 } + n % 4;
+    let [a, b, c, d] = [0, 4, 8, 12].map(|n| {
+        i32::from_le_bytes([at(n), at(n + 1), at(n + 2), at(n + 3)].map(i8::cast_unsigned))
+    });
     let registers = Registers {
         words,
         shift: _mm_cvtsi32_si128(shift.cast_signed()),
@@ -65,31 +96,25 @@ fn avx2(filter: &Filter, bytes: &[u8], (from, to): (usize, usize), out: &mut Can
         spread: _mm256_set1_epi32(SPREAD.cast_signed()),
         low5: _mm256_set1_epi32(31),
         one: _mm256_set1_epi32(1),
-        windows: match filter.stride() {
-            1 => lanes(1),
-            2 => lanes(2),
-            _ => lanes(4),
-        },
-        stride: filter.stride(),
+        windows: _mm256_setr_epi32(a, b, c, d, a, b, c, d),
     };
     let block = bytes.get(from..).unwrap_or_default();
     let wanted = to.saturating_sub(from);
-    let turn = 8 * registers.stride;
     let mut at = 0;
     // Tier 1: eight windows per turn, one branch where none passes.
     while at < wanted {
         let rest = block.get(at..).unwrap_or_default();
         let passed = if let Some(chunk) = rest.first_chunk::<EIGHT>() {
-            eight(registers, chunk)
+            eight::<STRIDE>(registers, chunk)
         } else {
             let mut padded = [0; EIGHT];
             padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            eight(registers, &padded)
+            eight::<STRIDE>(registers, &padded)
         };
-        let left = (wanted - at).div_ceil(registers.stride);
+        let left = (wanted - at).div_ceil(STRIDE);
         let kept = if left >= 8 { 0xff } else { (1 << left) - 1 };
-        push(passed & kept, at / registers.stride, out);
-        at += turn;
+        out.push_eight(passed & kept, at / STRIDE);
+        at += 8 * STRIDE;
     }
 }
 
@@ -200,36 +225,48 @@ fn push(mut passed: u32, at: usize, out: &mut Candidates) {
 /// Which of the first eight windows of `bytes` pass, one bit each.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn eight(r: Registers<'_>, bytes: &[u8; EIGHT]) -> u32 {
-    // Four windows a half: the second half begins four strides on.
-    let half = |skip: usize| {
-        let sixteen = bytes.get(skip..).and_then(<[u8]>::first_chunk::<16>);
-        // SAFETY: sixteen bytes are readable behind the reference; the load asks no alignment.
-        unsafe { _mm_loadu_si128(sixteen.unwrap_or(&[0; 16]).as_ptr().cast()) }
+fn eight<const STRIDE: usize>(r: Registers<'_>, bytes: &[u8; EIGHT]) -> u8 {
+    let windows = if STRIDE == 4 {
+        // Side by side already.
+        // SAFETY: there are 32 bytes; the load asks no alignment.
+        unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+    } else {
+        // Four windows a half: the second half begins four strides on.
+        let half = |skip: usize| {
+            let sixteen = bytes.get(skip..).and_then(<[u8]>::first_chunk::<16>);
+            // SAFETY: sixteen bytes are readable behind the reference; the load asks no alignment.
+            unsafe { _mm_loadu_si128(sixteen.unwrap_or(&[0; 16]).as_ptr().cast()) }
+        };
+        _mm256_shuffle_epi8(_mm256_set_m128i(half(4 * STRIDE), half(0)), r.windows)
     };
-    let loaded = _mm256_set_m128i(half(4 * r.stride), half(0));
-    let windows = _mm256_shuffle_epi8(loaded, r.windows);
     let folded = _mm256_and_si256(_mm256_or_si256(windows, r.fold), r.mask);
     let mixed = _mm256_xor_si256(folded, _mm256_srli_epi32::<15>(folded));
     let hash = _mm256_mullo_epi32(mixed, r.spread);
-    let found = words_at(r.words, _mm256_srl_epi32(hash, r.shift));
+    // SAFETY: the hashes are shifted as `Words::new` was told.
+    let found = unsafe { words_at(r.words, _mm256_srl_epi32(hash, r.shift)) };
     let first = _mm256_and_si256(_mm256_srli_epi32::<{ FIRST_BIT.cast_signed() }>(hash), r.low5);
     let second = _mm256_and_si256(_mm256_srli_epi32::<{ SECOND_BIT.cast_signed() }>(hash), r.low5);
     let bits = _mm256_or_si256(_mm256_sllv_epi32(r.one, first), _mm256_sllv_epi32(r.one, second));
     let passed = _mm256_cmpeq_epi32(_mm256_and_si256(found, bits), bits);
-    _mm256_movemask_ps(_mm256_castsi256_ps(passed)).cast_unsigned()
+    let [eight, ..] = _mm256_movemask_ps(_mm256_castsi256_ps(passed)).to_le_bytes();
+    eight
 }
 
 /// The words of these numbers. One load each: the gather of processors that were mended against
-/// its leaks takes nearly twice the time.
+/// its leaks takes nearly twice the time. The numbers go by way of memory, as taking them out of
+/// the register would keep the one port busy that puts the words in.
+///
+/// # Safety
+/// As [`Words::at`] asks, for each of them.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn words_at(words: &[u32], numbers: __m256i) -> __m256i {
-    let word = |at: u64| words.get((at & 0xffff_ffff) as usize).copied().unwrap_or(0).cast_signed();
-    let pair = |two: i64| (word(two.cast_unsigned()), word(two.cast_unsigned() >> 32));
-    let (a, b) = pair(_mm256_extract_epi64::<0>(numbers));
-    let (c, d) = pair(_mm256_extract_epi64::<1>(numbers));
-    let (e, f) = pair(_mm256_extract_epi64::<2>(numbers));
-    let (g, h) = pair(_mm256_extract_epi64::<3>(numbers));
+unsafe fn words_at(words: Words<'_>, numbers: __m256i) -> __m256i {
+    let mut places = [0_u32; 8];
+    // SAFETY: the array has 32 bytes; the store asks no alignment.
+    unsafe { _mm256_storeu_si256(places.as_mut_ptr().cast(), numbers) };
+    // Volatile, or the compiler takes them out of the register after all.
+    // SAFETY: the places are the array's own; and as the caller says.
+    let word = |place: &u32| unsafe { words.at(std::ptr::read_volatile(place)) }.cast_signed();
+    let [a, b, c, d, e, f, g, h] = places.each_ref().map(word);
     _mm256_setr_epi32(a, b, c, d, e, f, g, h)
 }
