@@ -1,8 +1,10 @@
 //! The second table: from a window that passed the filter to the literals that have it.
 //!
-//! Buckets of a hash table whose entries lie one after another. An entry carries eight bytes of
-//! its literal round the window, so that most near misses end there. It must never know groups.
+//! A chain for each place of the filter, one after another. What is compared first, eight bytes of
+//! the literal round its window, lies in the chain, so that most near misses end there, without the
+//! literals being touched. It must never know groups.
 
+use crate::beside::{Beside, DISTANCES};
 use crate::filter::{FOLD, Filter, window_at};
 use crate::frequency::surprise_of;
 use crate::store::{Store, Text};
@@ -73,120 +75,98 @@ pub(crate) struct Wanted {
     pub(crate) id_count: u16,
 }
 
-/// Which bytes may follow the windows of a bucket: one bit for the hash of what does in each of
-/// its entries. An attacker who sends the windows of many literals is turned away here, without
-/// the entries being touched; nor is everyday text, so that these lie apart, small and near.
-#[derive(Clone, Copy, Debug, Default)]
-struct Followers(u32);
+/// One window of one literal.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    /// The eight bytes that the entry compares, folded; zeros past the literal's end.
+    folded: u64,
+    /// The literal.
+    entry: u32,
+    /// Which of its windows this is.
+    number: u8,
+    /// How far from the window those bytes begin.
+    from: i8,
+    /// How many of them are the literal's, 1 to 8.
+    length: u8,
+}
 
-/// Bits of hashes; above them is how many bytes (0 to 4) after the window count.
-const FOLLOWER_BITS: u32 = 29;
-
-impl Followers {
-    /// Whether entries may have their window and `after`, the four bytes behind it.
+impl Link {
+    /// Whether the literal may be there, by these bytes.
     #[inline(always)]
-    fn may_have(self, after: u32) -> bool {
-        self.0 & follower_bit(after, self.0 >> FOLLOWER_BITS) != 0
+    fn fits(&self, bytes: &[u8], position: usize) -> bool {
+        let Some(start) = position.checked_add_signed(isize::from(self.from)) else { return false };
+        folded(eight_at(bytes, start), self.length) == self.folded
     }
 }
 
-/// The bit of the first `count` (0 to 4) bytes of `after`, folded.
+/// The first `length` (1 to 8) of eight bytes with bit 5 set, as the filter's windows have it.
 #[inline(always)]
-fn follower_bit(after: u32, count: u32) -> u32 {
-    let kept = u64::from(after | FOLD) & ((1 << (8 * count)) - 1);
-    let kept = (kept ^ (kept >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    1 << (((kept >> 32) * u64::from(FOLLOWER_BITS)) >> 32)
+fn folded(eight: u64, length: u8) -> u64 {
+    let eights = u64::from(FOLD) << 32 | u64::from(FOLD);
+    (eight | eights) & (u64::MAX >> (64 - 8 * u32::from(length.clamp(1, 8))))
 }
 
 /// All literals of a group whose windows have the same width.
 #[derive(Debug)]
 pub(crate) struct Chains {
-    /// What may follow the windows of each bucket.
-    followers: Box<[Followers]>,
-    /// Where each bucket's windows begin; one more at the end, where the last one's end.
+    /// Where each place's chain begins; one more at the end, where the last one ends.
     starts: Box<[u32]>,
-    shift: u32,
-    /// The buckets' windows, bucket after bucket: the entry's place in the high bits, which of its
-    /// windows it is in the lowest two.
-    windows: Box<[u32]>,
+    /// The windows, chain after chain.
+    links: Box<[Link]>,
     entries: Box<[Entry]>,
-}
-
-const WINDOW_BITS: u32 = 2;
-
-/// Spreads windows over buckets, independently of the filter's hash.
-const SPREAD: u32 = 0x85eb_ca6b;
-
-#[inline(always)]
-fn bucket_of(folded: u32, shift: u32) -> usize {
-    (((folded ^ (folded >> 13)).wrapping_mul(SPREAD)) >> shift) as usize
 }
 
 /// Windows are chosen among the last so many of a literal: more would not be rarer.
 const WINDOWS_TRIED: usize = 48;
-/// Bits of surprise that a window loses for each literal that is in its bucket already: five
+/// Bits of surprise that a window loses for each literal that is in its chain already: five
 /// more comparisons weigh as much as a window that is a thousand times as frequent.
 const CROWD: u32 = 2;
 
-/// Bits of surprise that a window gains for each of up to four bytes behind it, which let a
-/// bucket turn near misses away.
+/// Bits of surprise that a window gains for each of up to four bytes behind it, which let near
+/// misses be turned away.
 const BEHIND: i64 = 2;
 
 impl Chains {
-    /// Chooses the windows of each literal, fills `filter`, and orders them by bucket.
+    /// Chooses the windows of each literal, fills `filter`, and orders them by its places.
     pub(crate) fn build(wanted: &[Wanted], store: &Store, filter: &mut Filter) -> Self {
         let stride = filter.stride();
-        // Two for each literal, and no fewer than windows.
-        let buckets = (wanted.len() * stride.max(2)).max(1).next_power_of_two();
-        let log = buckets.trailing_zeros().clamp(1, 20);
-        let shift = 32 - log;
-        let mut crowds = vec![0u32; 1 << log];
+        let mut crowds = vec![0u32; filter.places()];
         let mut entries = Vec::with_capacity(wanted.len());
-        let mut placed: Vec<(usize, u32)> = Vec::with_capacity(wanted.len() * stride);
-        for one in wanted {
+        let mut placed: Vec<(usize, Link)> = Vec::with_capacity(wanted.len() * stride);
+        for (entry, one) in (0u32..).zip(wanted) {
             let values = store.parts(one.text).0;
-            let offset = choose(values, filter, shift, &crowds);
-            for (number, at) in (0u32..).zip(offset..offset + stride) {
+            let offset = choose(values, filter, &crowds);
+            let made = entry_of(*one, store, offset);
+            for (number, at) in (0u8..).zip(offset..offset + stride) {
                 let window = window_at(values, at);
-                let bucket = bucket_of(filter.folded(window), shift);
+                let place = filter.place(window);
                 filter.insert(window);
-                if let Some(crowd) = crowds.get_mut(bucket) {
+                if let Some(crowd) = crowds.get_mut(place) {
                     *crowd += 1;
                 }
-                let entry = u32::try_from(entries.len()).unwrap_or(u32::MAX >> WINDOW_BITS);
-                placed.push((bucket, entry << WINDOW_BITS | number));
+                placed.push((place, link_of(&made, values, (entry, number))));
             }
-            entries.push(entry_of(*one, store, offset));
+            entries.push(made);
         }
-        placed.sort_by_key(|(bucket, _)| *bucket);
-        let mut followers = Vec::with_capacity(crowds.len());
+        placed.sort_by_key(|(place, _)| *place);
         let mut starts = Vec::with_capacity(crowds.len() + 1);
         let (mut first, mut rest) = (0, placed.as_slice());
         for number in 0..crowds.len() {
             let length = rest.iter().take_while(|(place, _)| *place == number).count();
             let (chain, after) = rest.split_at(length);
-            let windows = chain.iter().filter_map(|(_, window)| window_of(&entries, *window));
-            followers.push(followers_of(windows, store, filter.width()));
+            if !chain.is_empty() {
+                filter.expect(number, beside(chain, &entries, store, filter.width()));
+            }
             starts.push(first);
             first += u32::try_from(length).unwrap_or(u32::MAX);
             rest = after;
         }
         starts.push(first);
         Self {
-            followers: followers.into_boxed_slice(),
             starts: starts.into_boxed_slice(),
-            shift,
-            windows: placed.into_iter().map(|(_, window)| window).collect(),
+            links: placed.into_iter().map(|(_, link)| link).collect(),
             entries: entries.into_boxed_slice(),
         }
-    }
-
-    /// Whether a literal may have its window at `position`, by its bucket.
-    #[inline(always)]
-    pub(crate) fn may_have(&self, filter: &Filter, bytes: &[u8], position: usize) -> bool {
-        let (window, after) = halves(eight_at(bytes, position));
-        let bucket = bucket_of(filter.folded(window), self.shift);
-        self.followers.get(bucket).is_some_and(|followers| followers.may_have(after))
     }
 
     /// Calls `found` for each literal whose window is at `position`; returns how many were tried.
@@ -198,16 +178,14 @@ impl Chains {
         (bytes, position): (&[u8], usize),
         mut found: impl FnMut(&Entry, usize),
     ) -> u64 {
-        let folded = filter.folded(window_at(bytes, position));
-        let bucket = bucket_of(folded, self.shift);
-        let Some(&[start, end]) = self.starts.get(bucket..).and_then(<[_]>::first_chunk::<2>)
-        else {
+        let place = filter.place(window_at(bytes, position));
+        let Some(&[start, end]) = self.starts.get(place..).and_then(<[_]>::first_chunk::<2>) else {
             return 0;
         };
-        let chain = self.windows.get(start as usize..end as usize).unwrap_or_default();
-        for &window in chain {
-            let Some((entry, number)) = window_of(&self.entries, window) else { continue };
-            let Some(first) = position.checked_sub(number) else { continue };
+        let chain = self.links.get(start as usize..end as usize).unwrap_or_default();
+        for link in chain.iter().filter(|link| link.fits(bytes, position)) {
+            let Some(entry) = self.entries.get(link.entry as usize) else { continue };
+            let Some(first) = position.checked_sub(usize::from(link.number)) else { continue };
             if let Some(end) = entry.end_at(store, bytes, first) {
                 found(entry, end);
             }
@@ -227,53 +205,62 @@ impl Chains {
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.followers)
-            + size_of_val(&*self.starts)
-            + size_of_val(&*self.windows)
-            + size_of_val(&*self.entries)
+        size_of_val(&*self.starts) + size_of_val(&*self.links) + size_of_val(&*self.entries)
     }
 }
 
-/// The entry of a window, and which of its windows it is.
-#[inline(always)]
-fn window_of(entries: &[Entry], window: u32) -> Option<(&Entry, usize)> {
-    let entry = entries.get((window >> WINDOW_BITS) as usize)?;
-    Some((entry, (window & ((1 << WINDOW_BITS) - 1)) as usize))
+/// A window of an entry's literal, whose bytes are `values`.
+fn link_of(made: &Entry, values: &[u8], (entry, number): (u32, u8)) -> Link {
+    let window = usize::from(made.window_offset) + usize::from(number);
+    let check = usize::from(made.check_offset);
+    let length = u8::try_from((values.len() - check.min(values.len())).min(8)).unwrap_or(8);
+    let from = check as i64 - window as i64;
+    Link {
+        folded: folded(eight_at(values, check), length),
+        entry,
+        number,
+        from: i8::try_from(from).unwrap_or(0),
+        length,
+    }
 }
 
-/// A window and the four bytes behind it.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "the two halves of a word")]
-fn halves(eight: u64) -> (u32, u32) {
-    (eight as u32, (eight >> 32) as u32)
-}
-
-/// What follows these windows, which lie in one bucket.
-fn followers_of<'e>(
-    chain: impl Iterator<Item = (&'e Entry, usize)> + Clone,
-    store: &Store,
-    width: usize,
-) -> Followers {
-    let behind =
-        |(entry, number): (&Entry, usize)| entry.reach().saturating_sub(number + width).min(4);
-    let count = chain.clone().map(behind).min().unwrap_or(0);
-    let count = if width == 4 { u32::try_from(count).unwrap_or(0) } else { 0 };
-    let bit = |(entry, number): (&Entry, usize)| {
-        let (values, _) = store.parts(entry.text);
-        let (_, after) = halves(eight_at(values, usize::from(entry.window_offset) + number));
-        follower_bit(after, count)
+/// What the literals of a chain have beside their windows: where the most bytes outside the window
+/// are told by all of them, and the fewest different ones.
+fn beside(chain: &[(usize, Link)], entries: &[Entry], store: &Store, width: usize) -> Beside {
+    if width < 4 {
+        return Beside::ANYTHING;
+    }
+    let four = |(_, link): &(usize, Link), distance: i8| -> Option<u32> {
+        let entry = entries.get(link.entry as usize)?;
+        let window = usize::from(entry.window_offset) + usize::from(link.number);
+        let start = window.checked_add_signed(isize::from(distance))?;
+        let values = store.parts(entry.text).0;
+        (start + 4 <= values.len()).then(|| window_at(values, start))
     };
-    Followers(chain.map(bit).fold(count << FOLLOWER_BITS, |all, bit| all | bit))
+    let told = |distance: i8| -> Option<Beside> {
+        let fours: Option<Vec<u32>> = chain.iter().map(|link| four(link, distance)).collect();
+        Some(Beside::at(distance, fours?.into_iter()))
+    };
+    let mut best: Option<(i8, Beside)> = None;
+    for distance in DISTANCES {
+        // As much, of fewer: the distances come with those that tell most first.
+        let is_less = best.is_some_and(|(other, _)| other.abs() > distance.abs());
+        let Some(beside) = (!is_less).then(|| told(distance)).flatten() else { continue };
+        if best.is_none_or(|(_, other)| beside.crowd() < other.crowd()) {
+            best = Some((distance, beside));
+        }
+    }
+    best.map_or(Beside::ANYTHING, |(_, beside)| beside)
 }
 
-/// The offset of the literal's rarest windows, as many as the filter's stride, crowded buckets
+/// The offset of the literal's rarest windows, as many as the filter's stride, crowded chains
 /// counted as less rare. Among its last ones, so that little is read again at the next chunk.
-fn choose(values: &[u8], filter: &Filter, shift: u32, crowds: &[u32]) -> usize {
+fn choose(values: &[u8], filter: &Filter, crowds: &[u32]) -> usize {
     let (width, stride) = (filter.width(), filter.stride());
     let together = width + stride - 1;
     let worth_of = |bytes: &[u8]| {
-        let bucket = bucket_of(filter.folded(window_at(bytes, 0)), shift);
-        let crowd = crowds.get(bucket).copied().unwrap_or(0);
+        let place = filter.place(window_at(bytes, 0));
+        let crowd = crowds.get(place).copied().unwrap_or(0);
         i64::from(surprise_of(bytes)) - i64::from(CROWD * crowd)
     };
     let offsets = (values.len() + 1).saturating_sub(together);

@@ -1,8 +1,11 @@
-//! The first table: which windows may begin a verification, two bits in one word each.
+//! The first table: which windows may begin a verification, two bits in one word each, and what
+//! has to be beside them.
 //!
 //! Windows are folded by setting bit 5 of every byte, which maps both cases of a letter to one
 //! and costs one instruction; that it also joins some other bytes costs a comparison now and
 //! then, never a hit. It must never know literals.
+
+use crate::beside::Beside;
 
 /// How windows are tested. All kernels give the same candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,11 +127,21 @@ pub(crate) const FOLD: u32 = 0x2020_2020;
 pub(crate) const FIRST_BIT: u32 = 11;
 pub(crate) const SECOND_BIT: u32 = 6;
 
+/// One place of the table. What is asked of a window that passed lies with what let it pass, in a
+/// line of the cache that was just read.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C, align(8))]
+pub(crate) struct Cell {
+    /// Two for each window that has its place here.
+    pub(crate) bits: u32,
+    pub(crate) beside: Beside,
+}
+
 /// A table of bits over hashes of windows of one width.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    words: Box<[u32]>,
-    /// 32 less the logarithm of the number of words.
+    cells: Box<[Cell]>,
+    /// 32 less the logarithm of the number of cells.
     shift: u32,
     /// Keeps as many low bytes as the window is wide.
     mask: u32,
@@ -138,25 +151,25 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// 128 Ki words are 512 KiB: beyond that the table leaves the second cache of small cores.
-    const LOG_WORDS_MAX: u32 = 17;
-    /// Four words hold a group of one literal.
-    const LOG_WORDS_MIN: u32 = 2;
+    /// 64 Ki cells are 512 KiB: beyond that the table leaves the second cache of small cores.
+    const LOG_CELLS_MAX: u32 = 16;
+    /// Four cells hold a group of one literal.
+    const LOG_CELLS_MIN: u32 = 2;
 
-    /// An empty table for `entries` windows of `width` bytes (1 to 4), about one word each, of
+    /// An empty table for `entries` windows of `width` bytes (1 to 4), about one cell each, of
     /// which every `stride`th (1, 2 or 4) of a payload is tested.
     pub(crate) fn new(width: usize, stride: usize, entries: usize) -> Self {
         let log = entries.max(1).next_power_of_two().trailing_zeros();
-        let log = log.clamp(Self::LOG_WORDS_MIN, Self::LOG_WORDS_MAX);
+        let log = log.clamp(Self::LOG_CELLS_MIN, Self::LOG_CELLS_MAX);
         let mask = match width {
             1 => 0xff,
             2 => 0xffff,
             3 => 0x00ff_ffff,
             _ => u32::MAX,
         };
-        let words = vec![0; 1 << log].into_boxed_slice();
+        let cells = vec![Cell::default(); 1 << log].into_boxed_slice();
         let stride = stride.clamp(1, STRIDE_MAX);
-        Self { words, shift: 32 - log, mask, width: width.clamp(1, 4), stride }
+        Self { cells, shift: 32 - log, mask, width: width.clamp(1, 4), stride }
     }
 
     pub(crate) fn stride(&self) -> usize {
@@ -173,25 +186,54 @@ impl Filter {
         (window | FOLD) & self.mask
     }
 
+    /// How many places the table has.
+    pub(crate) fn places(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// A window's place, and its bits there.
     #[inline(always)]
-    fn place(&self, window: u32) -> (usize, u32) {
+    fn hashed(&self, window: u32) -> (usize, u32) {
         let folded = self.folded(window);
         let hash = (folded ^ (folded >> 15)).wrapping_mul(SPREAD);
         let bits = 1 << ((hash >> FIRST_BIT) & 31) | 1 << ((hash >> SECOND_BIT) & 31);
         ((hash >> self.shift) as usize, bits)
     }
 
+    /// A window's place in the table.
+    #[inline(always)]
+    pub(crate) fn place(&self, window: u32) -> usize {
+        self.hashed(window).0
+    }
+
+    /// Lets a window pass, whatever is beside it.
     pub(crate) fn insert(&mut self, window: u32) {
-        let (word, bits) = self.place(window);
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= bits;
+        let (place, bits) = self.hashed(window);
+        if let Some(cell) = self.cells.get_mut(place) {
+            cell.bits |= bits;
+            cell.beside = Beside::ANYTHING;
         }
     }
 
+    /// Says what has to be beside all windows of a place.
+    pub(crate) fn expect(&mut self, place: usize, beside: Beside) {
+        if let Some(cell) = self.cells.get_mut(place) {
+            cell.beside = beside;
+        }
+    }
+
+    fn contains(&self, window: u32) -> bool {
+        let (place, bits) = self.hashed(window);
+        self.cells.get(place).is_some_and(|cell| cell.bits & bits == bits)
+    }
+
+    /// Whether a literal may have its window at `position`, by what is beside it too; `sieved` where
+    /// the window itself passed already.
     #[inline(always)]
-    pub(crate) fn contains(&self, window: u32) -> bool {
-        let (word, bits) = self.place(window);
-        self.words.get(word).is_some_and(|word| word & bits == bits)
+    pub(crate) fn may_begin(&self, bytes: &[u8], position: usize, sieved: bool) -> bool {
+        let (place, bits) = self.hashed(window_at(bytes, position));
+        let Some(cell) = self.cells.get(place) else { return false };
+        (sieved || cell.bits & bits == bits) & cell.beside.may_be(bytes, position)
     }
 
     /// Pushes the windows in `from..to` that pass, by their number: with a stride every so many
@@ -220,15 +262,15 @@ impl Filter {
         }
     }
 
-    /// The words, how far a hash is shifted to number one, and the mask of a window's bytes.
+    /// The cells, how far a hash is shifted to number one, and the mask of a window's bytes.
     #[cfg(target_arch = "x86_64")]
-    pub(crate) fn table(&self) -> (&[u32], u32, u32) {
-        (&self.words, self.shift, self.mask)
+    pub(crate) fn table(&self) -> (&[Cell], u32, u32) {
+        (&self.cells, self.shift, self.mask)
     }
 
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(&*self.words)
+        size_of_val(&*self.cells)
     }
 }
 
@@ -276,8 +318,8 @@ mod tests {
 
     #[test]
     fn small_groups_have_small_tables() {
-        assert_eq!(Filter::new(4, 1, 1).bytes(), 16);
-        assert_eq!(Filter::new(4, 1, 300).bytes(), 2048);
+        assert_eq!(Filter::new(4, 1, 1).bytes(), 32);
+        assert_eq!(Filter::new(4, 1, 300).bytes(), 4096);
         assert_eq!(Filter::new(4, 1, 1_000_000).bytes(), 512 << 10);
     }
 }

@@ -3,7 +3,7 @@
 use crate::budget::Budget;
 use crate::chains::{Chains, Entry, Wanted};
 use crate::deal::Window;
-use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX, window_at};
+use crate::filter::{BLOCK, Candidates, Filter, Kernel, STRIDE_MAX};
 use crate::literal::Hit;
 use crate::nibbles::Nibbles;
 use crate::store::{Store, Text};
@@ -117,21 +117,13 @@ fn gathered(literals: &[(Text, u32)]) -> (Vec<Wanted>, Vec<u32>) {
 
 impl Tier {
     fn build((width, stride): (usize, usize), wanted: &[Wanted], store: &Store) -> Self {
-        let mut filter = Filter::new(width, stride, wanted.len() * stride);
+        let mut filter = Filter::new(width, stride, wanted.len() * stride.max(2));
         let chains = Chains::build(wanted, store, &mut filter);
         Self { filter, chains }
     }
 
     fn texts(&self) -> usize {
         self.chains.entries().len()
-    }
-
-    /// Whether a literal may have its window at `position`; `sieved` where this filter let it
-    /// through already. What nibbles let through is of any tier, and most of it of another.
-    #[inline(always)]
-    fn may_have(&self, bytes: &[u8], position: usize, sieved: bool) -> bool {
-        let passes = sieved || self.filter.contains(window_at(bytes, position));
-        passes & self.chains.may_have(&self.filter, bytes, position)
     }
 }
 
@@ -250,7 +242,9 @@ impl Pass {
             for tier in &self.tiers {
                 spent += candidates.as_slice().len() as u64;
                 candidates.keep(kept, |window| {
-                    tier.may_have(scan.bytes, at + window * self.stride, self.nibbles.is_none())
+                    // What nibbles let through is of any tier, and most of it of another.
+                    let sieved = self.nibbles.is_none();
+                    tier.filter.may_begin(scan.bytes, at + window * self.stride, sieved)
                 });
                 for &window in kept.as_slice() {
                     let place = (scan.bytes, at + usize::from(window) * self.stride);

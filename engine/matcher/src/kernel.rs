@@ -5,7 +5,7 @@
 //! ask a processor with AVX2.
 #![allow(unsafe_code, reason = "vector loads have no safe form")]
 
-use crate::filter::{Candidates, EIGHT, FIRST_BIT, FOLD, Filter, SECOND_BIT, SPREAD};
+use crate::filter::{Candidates, Cell, EIGHT, FIRST_BIT, FOLD, Filter, SECOND_BIT, SPREAD};
 use crate::nibbles::{DEPTH, Nibbles, Plane};
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_cvtsi32_si128, _mm_loadu_si128, _mm256_and_si256,
@@ -31,23 +31,23 @@ pub(crate) fn candidates(
     unsafe { avx2(filter, bytes, (from, to), out) }
 }
 
-/// A filter's words, of which a hash that was shifted by as much as the filter says picks one.
+/// A filter's cells, of which a hash that was shifted by as much as the filter says picks one.
 #[derive(Clone, Copy)]
-struct Words<'a>(&'a [u32]);
+struct Words<'a>(&'a [Cell]);
 
 impl<'a> Words<'a> {
-    /// `None` unless every hash shifted by `shift` has a word.
-    fn new(words: &'a [u32], shift: u32) -> Option<Self> {
+    /// `None` unless every hash shifted by `shift` has a cell.
+    fn new(cells: &'a [Cell], shift: u32) -> Option<Self> {
         (1..32).contains(&shift).then_some(())?;
-        (words.len() >= 1 << (32 - shift)).then_some(Self(words))
+        (cells.len() >= 1 << (32 - shift)).then_some(Self(cells))
     }
 
     /// # Safety
     /// `place` is below two to the power of 32 less the shift.
     #[inline(always)]
     unsafe fn at(self, place: u32) -> u32 {
-        // SAFETY: there are as many words as such places: see `new`.
-        unsafe { *self.0.get_unchecked(place as usize) }
+        // SAFETY: there are as many cells as such places: see `new`.
+        unsafe { self.0.get_unchecked(place as usize).bits }
     }
 }
 
@@ -82,8 +82,8 @@ fn by_words<const STRIDE: usize>(
     (from, to): (usize, usize),
     out: &mut Candidates,
 ) {
-    let (words, shift, mask) = filter.table();
-    let Some(words) = Words::new(words, shift) else { return };
+    let (cells, shift, mask) = filter.table();
+    let Some(words) = Words::new(cells, shift) else { return };
     let at = |n: i8| (n / 4) * if STRIDE == 1 { 1 } else { 2 } + n % 4;
     let [a, b, c, d] = [0, 4, 8, 12].map(|n| {
         i32::from_le_bytes([at(n), at(n + 1), at(n + 2), at(n + 3)].map(i8::cast_unsigned))

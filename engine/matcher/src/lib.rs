@@ -18,6 +18,7 @@
     deny(clippy::indexing_slicing, clippy::panic, clippy::unreachable, clippy::todo)
 )]
 
+mod beside;
 mod budget;
 mod builder;
 mod chains;

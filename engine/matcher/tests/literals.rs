@@ -201,8 +201,8 @@ fn twenty_thousand_literals_in_sixty_groups_are_small_and_quick_to_build() {
     let matcher = builder.build();
     // Some 20 ms on a quiet machine; the bound is for the busiest.
     assert!(began.elapsed().as_millis() < 2000, "{:?}", began.elapsed());
-    assert!(matcher.bytes() < 4 << 20, "{} bytes", matcher.bytes());
+    assert!(matcher.bytes() < 5 << 20, "{} bytes", matcher.bytes());
     assert!(matcher.groups().all(|group| group.longest_chain <= 8));
     let small = matcher.groups().map(|group| group.bytes / group.texts).max().unwrap();
-    assert!(small < 200, "{small} bytes per literal of a small group");
+    assert!(small < 256, "{small} bytes per literal of a small group");
 }
