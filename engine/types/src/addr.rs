@@ -1,6 +1,7 @@
 //! Addresses and prefixes, IPv4 and IPv6 in one 16-byte form.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -8,43 +9,61 @@ use std::str::FromStr;
 ///
 /// The form is unambiguous because `wire` rejects IPv6 packets that carry a mapped address, which
 /// no host may put on a link. So one comparison serves both families.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Addr([u8; 16]);
+///
+/// Kept as two words of the host's own order: addresses are made, compared and hashed for every
+/// frame, and words just stored are read again without waiting, where bytes are not.
+#[derive(Clone, Copy, Eq, PartialOrd, Ord, Default)]
+pub struct Addr {
+    high: u64,
+    low: u64,
+}
+
+/// The first half of the low word of a mapped IPv4 address.
+const MAPPED: u64 = 0xffff;
 
 impl Addr {
     /// The all-zero address; never a valid source.
-    pub const UNSPECIFIED: Addr = Addr([0; 16]);
+    pub const UNSPECIFIED: Addr = Addr { high: 0, low: 0 };
 
     /// An IPv4 address from its four bytes in network order.
     #[inline]
     pub const fn v4(b: [u8; 4]) -> Self {
-        Addr([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]])
+        Addr { high: 0, low: MAPPED << 32 | u32::from_be_bytes(b) as u64 }
     }
 
     /// An IPv6 address from its sixteen bytes in network order.
     #[inline]
     pub const fn v6(b: [u8; 16]) -> Self {
-        Addr(b)
+        let (high, low) = split(u128::from_be_bytes(b));
+        Addr { high, low }
+    }
+
+    /// The address of these halves: see [`Addr::halves`].
+    #[inline]
+    pub const fn of_halves(high: u64, low: u64) -> Self {
+        Addr { high, low }
     }
 
     /// The sixteen bytes, network order, IPv4 mapped.
     #[inline]
     pub const fn octets(&self) -> [u8; 16] {
-        self.0
+        self.number().to_be_bytes()
     }
 
     /// The four bytes of an IPv4 address.
     #[inline]
     pub fn as_v4(&self) -> Option<[u8; 4]> {
-        let [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d] = self.0 else { return None };
-        Some([a, b, c, d])
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "the last four bytes are what is wanted"
+        )]
+        self.is_v4().then_some((self.low as u32).to_be_bytes())
     }
 
     /// Whether this is an IPv4 address.
     #[inline]
     pub fn is_v4(&self) -> bool {
-        self.as_v4().is_some()
+        self.high == 0 && self.low >> 32 == MAPPED
     }
 
     /// Length in bits of an address of this family: 32 or 128.
@@ -56,9 +75,13 @@ impl Addr {
     /// The two 64-bit halves, big-endian, for hashing and comparison.
     #[inline]
     pub const fn halves(&self) -> (u64, u64) {
-        let n = u128::from_be_bytes(self.0);
-        #[allow(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
-        ((n >> 64) as u64, n as u64)
+        (self.high, self.low)
+    }
+
+    /// As one number, which orders addresses as their bytes do.
+    #[inline]
+    pub const fn number(&self) -> u128 {
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// Whether the address is multicast (224/4 or ff00::/8) or the IPv4 limited broadcast.
@@ -66,7 +89,7 @@ impl Addr {
     pub fn is_group(&self) -> bool {
         match self.as_v4() {
             Some(b) => b[0] & 0xf0 == 0xe0 || b == [255; 4],
-            None => self.0[0] == 0xff,
+            None => self.high >> 56 == 0xff,
         }
     }
 
@@ -74,16 +97,37 @@ impl Addr {
     pub fn ip(&self) -> IpAddr {
         match self.as_v4() {
             Some(b) => IpAddr::V4(Ipv4Addr::from(b)),
-            None => IpAddr::V6(Ipv6Addr::from(self.0)),
+            None => IpAddr::V6(Ipv6Addr::from(self.octets())),
         }
     }
+}
+
+/// Word by word: compared as one piece, an address just made would be waited for.
+impl PartialEq for Addr {
+    #[inline]
+    fn eq(&self, other: &Addr) -> bool {
+        (self.high ^ other.high) | (self.low ^ other.low) == 0
+    }
+}
+
+impl Hash for Addr {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.octets().hash(state);
+    }
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+const fn split(n: u128) -> (u64, u64) {
+    ((n >> 64) as u64, n as u64)
 }
 
 impl From<IpAddr> for Addr {
     fn from(ip: IpAddr) -> Self {
         match ip {
             IpAddr::V4(a) => Addr::v4(a.octets()),
-            IpAddr::V6(a) => Addr(a.octets()),
+            IpAddr::V6(a) => Addr::v6(a.octets()),
         }
     }
 }
@@ -154,9 +198,9 @@ impl Prefix {
         let width = addr.family_bits();
         let len = len.min(width);
         let spare = u32::from(width - len);
-        let n = u128::from_be_bytes(addr.0);
-        let kept = if spare >= 128 { 0 } else { n >> spare << spare };
-        Prefix { addr: Addr(kept.to_be_bytes()), len }
+        let n = addr.number();
+        let (high, low) = split(if spare >= 128 { 0 } else { n >> spare << spare });
+        Prefix { addr: Addr { high, low }, len }
     }
 
     /// The first address of the network.

@@ -13,9 +13,9 @@ pub(crate) fn read(
     checks: Checks,
 ) -> Result<(), Reject> {
     let behind = frame.get(at..).unwrap_or_default();
-    let Some(
-        &[v, tos, l0, l1, i0, i1, f0, f1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3],
-    ) = behind.first_chunk::<20>()
+    // In words of four: what is read byte by byte is put together byte by byte.
+    let Some((&[[v, tos, l0, l1], [i0, i1, f0, f1], [ttl, protocol, ..], src, dst], _)) =
+        behind.as_chunks::<4>().0.split_first_chunk::<5>()
     else {
         return Err(Reject::Ipv4TooShort);
     };
@@ -24,8 +24,8 @@ pub(crate) fn read(
     }
     packet.kind = PacketKind::Ip;
     packet.ip_version = 4;
-    packet.src = Addr::v4([s0, s1, s2, s3]);
-    packet.dst = Addr::v4([d0, d1, d2, d3]);
+    packet.src = Addr::v4(src);
+    packet.dst = Addr::v4(dst);
     packet.protocol = protocol;
     packet.ttl = ttl;
     packet.tos = tos;
@@ -49,8 +49,8 @@ pub(crate) fn read(
     if checks.has(Checks::IPV4) && is_wrong(header) {
         packet.rejects.insert(Reject::Ipv4Checksum);
     }
-    if unusual(ttl, s0, [d0, d1, d2, d3]) {
-        addresses(packet, [s0, s1, s2, s3], [d0, d1, d2, d3]);
+    if unusual(ttl, src[0], dst) {
+        addresses(packet, src, dst);
     }
     let rest = u16::from_be_bytes([f0, f1]);
     // Bit 15 is reserved, 14 forbids fragments, 13 says more follow; the offset is in eights.

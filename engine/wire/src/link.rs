@@ -51,14 +51,15 @@ pub(crate) fn read(
 
 #[inline]
 fn ethernet(packet: &mut Packet, frame: &[u8], checks: Checks) -> Result<(), Reject> {
-    let Some((&[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1], _)) =
-        frame.split_first_chunk::<14>()
-    else {
+    let Some((header, _)) = frame.split_first_chunk::<14>() else {
         return Err(Reject::EthernetTooShort);
     };
-    packet.dst_mac = Mac([d0, d1, d2, d3, d4, d5]);
-    packet.src_mac = Mac([s0, s1, s2, s3, s4, s5]);
-    if s0 & 1 != 0 {
+    // In pieces of six: what is read byte by byte is put together byte by byte.
+    let (&[dst, src], &[t0, t1]) = header.as_chunks::<6>() else {
+        return Err(Reject::EthernetTooShort);
+    };
+    (packet.dst_mac, packet.src_mac) = (Mac(dst), Mac(src));
+    if src[0] & 1 != 0 {
         packet.rejects.insert(Reject::EthernetGroupSource);
     }
     behind_type(packet, frame, 14, u16::from_be_bytes([t0, t1]), checks)

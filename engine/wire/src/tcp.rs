@@ -5,7 +5,7 @@ use crate::{Checks, Packet, Reject, Tcp, TcpFlags, TcpOptions, transport};
 /// Reads a TCP segment that is no fragment.
 #[inline]
 pub(crate) fn read(packet: &mut Packet, segment: &[u8], checks: Checks) -> Result<(), Reject> {
-    let Some(header) = segment.first_chunk::<20>() else { return Err(Reject::TcpTooShort) };
+    let Some(header) = words(segment) else { return Err(Reject::TcpTooShort) };
     fixed(packet, header);
     let header_len = packet.tcp.header_len;
     if header_len < 20 || usize::from(header_len) > segment.len() {
@@ -15,7 +15,7 @@ pub(crate) fn read(packet: &mut Packet, segment: &[u8], checks: Checks) -> Resul
     if header_len > 20 {
         check_options(packet, segment.get(20..usize::from(header_len)).unwrap_or_default());
     }
-    let &[.., b12, _, _, _, _, _, _, _] = header;
+    let &[_, _, _, [b12, ..], _] = header;
     if b12 & 0x0f != 0 {
         packet.rejects.insert(Reject::TcpReservedBits);
     }
@@ -37,21 +37,26 @@ pub(crate) fn read(packet: &mut Packet, segment: &[u8], checks: Checks) -> Resul
 
 /// The first fragment of a segment: the header as far as it is whole, judged by its flags.
 pub(crate) fn read_part(packet: &mut Packet, segment: &[u8]) {
-    if let Some(header) = segment.first_chunk::<20>() {
+    if let Some(header) = words(segment) {
         fixed(packet, header);
         flags(packet);
     }
 }
 
+/// The fixed part in words of four: what is read byte by byte is put together byte by byte.
 #[inline]
-fn fixed(packet: &mut Packet, header: &[u8; 20]) {
-    let &[s0, s1, d0, d1, q0, q1, q2, q3, a0, a1, a2, a3, len, flags, w0, w1, c0, c1, u0, u1] =
-        header;
+fn words(segment: &[u8]) -> Option<&[[u8; 4]; 5]> {
+    segment.as_chunks::<4>().0.first_chunk::<5>()
+}
+
+#[inline]
+fn fixed(packet: &mut Packet, header: &[[u8; 4]; 5]) {
+    let &[[s0, s1, d0, d1], seq, ack, [len, flags, w0, w1], [c0, c1, u0, u1]] = header;
     packet.src_port = u16::from_be_bytes([s0, s1]);
     packet.dst_port = u16::from_be_bytes([d0, d1]);
     packet.tcp = Tcp {
-        seq: u32::from_be_bytes([q0, q1, q2, q3]),
-        ack: u32::from_be_bytes([a0, a1, a2, a3]),
+        seq: u32::from_be_bytes(seq),
+        ack: u32::from_be_bytes(ack),
         window: u16::from_be_bytes([w0, w1]),
         checksum: u16::from_be_bytes([c0, c1]),
         urgent: u16::from_be_bytes([u0, u1]),
