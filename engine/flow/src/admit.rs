@@ -28,7 +28,7 @@ impl FlowTable {
                 if packet.fragment.is_some() {
                     return self.lone(packet);
                 }
-                self.admit_keyed(located, packet, arrival, inside)
+                self.admit_whole(located, packet, arrival, inside)
             }
             Kind::Quoted => {
                 if let Some(admission) = self.attach_error(located, packet, arrival) {
@@ -36,8 +36,9 @@ impl FlowTable {
                 }
                 self.counters.icmp_stray += 1;
                 let (key, end) = FlowKey::of(arrival.segment, packet);
-                let located = self.located(key, end, Kind::Whole);
-                self.admit_keyed(&located, packet, arrival, inside)
+                let hash = key.hash(&self.hash);
+                let located = Located { hash, end, kind: Kind::Whole, ..*located };
+                self.admit_whole(&located, packet, arrival, inside)
             }
             Kind::Flowless => self.lone(packet),
         }
@@ -50,14 +51,15 @@ impl FlowTable {
     }
 
     #[inline]
-    fn admit_keyed(
+    fn admit_whole(
         &mut self,
         located: &Located,
         packet: &Packet,
         arrival: Arrival,
         inside: impl FnOnce(Addr, Addr) -> (bool, bool),
     ) -> Admission {
-        let Some(slot) = self.find_hinted(located) else {
+        let (key, _) = FlowKey::of(arrival.segment, packet);
+        let Some(slot) = self.find_hinted(located, &key) else {
             return self.open(located, packet, arrival, None, inside);
         };
         if self.is_over(slot, arrival) {
@@ -75,9 +77,10 @@ impl FlowTable {
 
     #[inline]
     fn is_over(&self, slot: u32, arrival: Arrival) -> bool {
-        self.flows
-            .get(slot as usize)
-            .is_some_and(|flow| arrival.now >= self.deadline(flow) && arrival.now > flow.last)
+        self.flows.get(slot as usize).is_some_and(|flow| {
+            let silent = arrival.now.0.saturating_sub(flow.last.0);
+            silent >= self.shortest && arrival.now >= self.deadline(flow) && arrival.now > flow.last
+        })
     }
 
     /// A packet of a known flow. `Err` where it begins another between the same ends; it holds the
@@ -136,7 +139,7 @@ impl FlowTable {
     /// Whether the segment is known to have two ports, so that a frame's port says where its
     /// sender lives. A tap has only port A.
     #[inline]
-    fn has_two_ports(&mut self, arrival: Arrival) -> bool {
+    pub(crate) fn has_two_ports(&mut self, arrival: Arrival) -> bool {
         let (word, bit) = (usize::from(arrival.segment.0 >> 6), arrival.segment.0 & 63);
         let Some(word) = self.inline.get_mut(word) else { return false };
         if arrival.side == PortSide::B {
@@ -208,7 +211,8 @@ impl FlowTable {
         arrival: Arrival,
     ) -> Option<Admission> {
         let quoted = packet.quoted?;
-        let slot = self.find_hinted(located)?;
+        let (key, _) = FlowKey::quoted(arrival.segment, packet, &quoted);
+        let slot = self.find_hinted(located, &key)?;
         if self.is_over(slot, arrival) {
             return None;
         }
@@ -240,12 +244,11 @@ impl FlowTable {
     pub fn flow_of_fragment(
         &self,
         located: &Located,
+        packet: &Packet,
         arrival: Arrival,
     ) -> Option<(FlowId, Direction)> {
-        if located.kind == Kind::Flowless {
-            return None;
-        }
-        let slot = self.find_hinted(located).filter(|&slot| !self.is_over(slot, arrival))?;
+        let (key, _) = FlowTable::key(arrival.segment, packet, located.kind)?;
+        let slot = self.find_hinted(located, &key).filter(|&slot| !self.is_over(slot, arrival))?;
         let flow = self.flows.get(slot as usize)?;
         let id = FlowId { index: slot, generation: flow.generation };
         Some((id, flow.direction_from(located.end)))
@@ -269,7 +272,7 @@ impl FlowTable {
 }
 
 #[inline]
-fn count(flow: &mut Flow, direction: Direction, arrival: Arrival) {
+pub(crate) fn count(flow: &mut Flow, direction: Direction, arrival: Arrival) {
     // Captures merged from several machines step back in time; a flow's last packet does not.
     flow.last = flow.last.max(arrival.now);
     let tally = flow.tally_mut(direction);
@@ -296,7 +299,7 @@ pub(crate) fn is_over_state(state: TcpState) -> bool {
 }
 
 #[inline]
-fn port_of(flow: &Flow, direction: Direction, side: PortSide, two_ports: bool) -> Port {
+pub(crate) fn port_of(flow: &Flow, direction: Direction, side: PortSide, two_ports: bool) -> Port {
     let client_on_b = flow.has(mark::CLIENT_ON_B);
     let sender_on_b = client_on_b == (direction == Direction::ToServer);
     let as_before = sender_on_b == (side == PortSide::B);
@@ -311,8 +314,8 @@ fn begin(
     syn_seq: Option<u32>,
     inside: impl FnOnce(Addr, Addr) -> (bool, bool),
 ) -> Flow {
-    let mut flow =
-        Flow { key: located.key, last: arrival.now, first: arrival.now, ..Flow::default() };
+    let (key, _) = FlowKey::of(arrival.segment, packet);
+    let mut flow = Flow { key, last: arrival.now, first: arrival.now, ..Flow::default() };
     flow.marks = mark::LIVE;
     let client = if syn_seq.is_some() { located.end.other() } else { opener(packet, located.end) };
     if client == End::High {

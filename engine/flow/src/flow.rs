@@ -107,6 +107,7 @@ impl TcpEnd {
     pub(crate) const REOPENING: u8 = 4;
 
     /// Whether a segment of this end has been seen, so that the numbers mean something.
+    #[inline]
     pub fn is_seen(&self) -> bool {
         self.marks & Self::SEEN != 0
     }
@@ -212,6 +213,7 @@ impl Flow {
         self.marks = self.marks & ((1 << RANK_SHIFT) - 1) | (rank as u16) << RANK_SHIFT;
     }
 
+    #[inline]
     fn client_end(&self) -> End {
         if self.has(mark::CLIENT_IS_HIGH) { End::High } else { End::Low }
     }
@@ -283,10 +285,12 @@ impl Flow {
     }
 
     /// The server's port, 0 where the protocol has none.
+    #[inline]
     pub fn server_port(&self) -> u16 {
         self.port(!self.has(mark::CLIENT_IS_HIGH))
     }
 
+    #[inline]
     fn port(&self, of_high: bool) -> u16 {
         match (has_ports(self.protocol()), of_high) {
             (false, _) => 0,

@@ -75,7 +75,7 @@ pub fn lane_hash(key: &HashKey, segment: SegmentId, vlan: VlanStack, a: Addr, b:
 #[inline]
 pub fn lane_of(key: &HashKey, segment: SegmentId, packet: &portcullis_wire::Packet) -> u64 {
     let (a, b) = match &packet.quoted {
-        Some(quoted) if packet.dst == quoted.src => (quoted.src, quoted.dst),
+        Some(quoted) if packet.dst == { quoted.src } => (quoted.src, quoted.dst),
         _ => (packet.src, packet.dst),
     };
     lane_hash(key, segment, packet.vlan, a, b)

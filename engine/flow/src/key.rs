@@ -36,7 +36,7 @@ impl End {
 ///
 /// Whole words only: the key is made in registers and compared and hashed word by word. (Made from
 /// bytes and then read in larger pieces, it would stall on its own stores.)
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, Eq, Debug, Default)]
 #[repr(C)]
 pub(crate) struct FlowKey {
     /// The halves of the address.
@@ -48,14 +48,27 @@ pub(crate) struct FlowKey {
     tunnel: u64,
 }
 
-impl FlowKey {
-    /// The key of a packet that is no later fragment, and the end that sent it.
+impl PartialEq for FlowKey {
     #[inline]
+    fn eq(&self, other: &FlowKey) -> bool {
+        let [a0, a1, a2, a3, a4, a5, a6] = self.words();
+        let [b0, b1, b2, b3, b4, b5, b6] = other.words();
+        let addresses = (a0 ^ b0) | (a1 ^ b1) | (a2 ^ b2) | (a3 ^ b3);
+        addresses | (a4 ^ b4) | (a5 ^ b5) | (a6 ^ b6) == 0
+    }
+}
+
+impl FlowKey {
+    #[inline]
+    fn words(&self) -> [u64; 7] {
+        let ([l0, l1], [h0, h1]) = (self.low, self.high);
+        [l0, l1, h0, h1, self.vlan.bits(), self.rest, self.tunnel]
+    }
+
+    /// The key of a packet that is no later fragment, and the end that sent it.
+    #[inline(always)]
     pub(crate) fn of(segment: SegmentId, packet: &Packet) -> (FlowKey, End) {
-        let (src_port, dst_port) = match packet.protocol {
-            ICMP | ICMP6 => (packet.icmp_id, request_type(packet.protocol, packet.icmp_type)),
-            _ => (packet.src_port, packet.dst_port),
-        };
+        let (src_port, dst_port) = Self::ports(packet);
         let (src, dst) = ((packet.src, src_port), (packet.dst, dst_port));
         Self::between(segment, packet, packet.protocol, src, dst)
     }
@@ -72,7 +85,7 @@ impl FlowKey {
         Self::between(segment, packet, quoted.protocol, src, dst)
     }
 
-    #[inline]
+    #[inline(always)]
     fn between(
         segment: SegmentId,
         packet: &Packet,
@@ -81,19 +94,56 @@ impl FlowKey {
         (dst, dst_port): (Addr, u16),
     ) -> (FlowKey, End) {
         let icmp = matches!(protocol, ICMP | ICMP6);
+        let (first, second) = (src.number(), dst.number());
+        let src_first = first < second || first == second && (icmp || src_port <= dst_port);
+        let end = if src_first { End::Low } else { End::High };
         let ((s0, s1), (d0, d1)) = (src.halves(), dst.halves());
-        let src_first =
-            if (s0, s1) == (d0, d1) { icmp || src_port <= dst_port } else { (s0, s1) < (d0, d1) };
         let (low, high) = if src_first { ([s0, s1], [d0, d1]) } else { ([d0, d1], [s0, s1]) };
+        let rest = Self::rest(segment, packet, protocol, (src_port, dst_port), end);
+        (FlowKey { low, high, vlan: packet.vlan, rest, tunnel: 0 }, end)
+    }
+
+    /// Everything but the addresses and the place; the ports are those of source and destination.
+    #[inline]
+    fn rest(
+        segment: SegmentId,
+        packet: &Packet,
+        protocol: u8,
+        (src_port, dst_port): (u16, u16),
+        end: End,
+    ) -> u64 {
+        let turned = end == End::High && !matches!(protocol, ICMP | ICMP6);
         let (low_port, high_port) =
-            if src_first || icmp { (src_port, dst_port) } else { (dst_port, src_port) };
-        let rest = u64::from(low_port)
+            if turned { (dst_port, src_port) } else { (src_port, dst_port) };
+        u64::from(low_port)
             | u64::from(high_port) << 16
             | u64::from(segment.0) << 32
             | u64::from(protocol) << 48
-            | u64::from(packet.ip_version) << 56;
-        let key = FlowKey { low, high, vlan: packet.vlan, rest, tunnel: 0 };
-        (key, if src_first { End::Low } else { End::High })
+            | u64::from(packet.ip_version) << 56
+    }
+
+    /// Whether this is the key of a packet that came from `end`: [`FlowKey::of`] and a comparison,
+    /// without a key being made.
+    #[inline]
+    pub(crate) fn is_of(&self, segment: SegmentId, packet: &Packet, end: End) -> bool {
+        let ([s0, s1], [d0, d1]) = match end {
+            End::Low => (self.low, self.high),
+            End::High => (self.high, self.low),
+        };
+        let ((p0, p1), (q0, q1)) = (packet.src.halves(), packet.dst.halves());
+        let addresses = (s0 ^ p0) | (s1 ^ p1) | (d0 ^ q0) | (d1 ^ q1);
+        let rest = Self::rest(segment, packet, packet.protocol, Self::ports(packet), end);
+        let place = self.vlan.bits() ^ packet.vlan.bits();
+        addresses | (self.rest ^ rest) | place | self.tunnel == 0
+    }
+
+    /// What stands for the ports of source and destination.
+    #[inline]
+    fn ports(packet: &Packet) -> (u16, u16) {
+        match packet.protocol {
+            ICMP | ICMP6 => (packet.icmp_id, request_type(packet.protocol, packet.icmp_type)),
+            _ => (packet.src_port, packet.dst_port),
+        }
     }
 
     /// The seeded hash.
@@ -108,13 +158,15 @@ impl FlowKey {
     /// The address of an end.
     pub(crate) fn address(&self, end: End) -> Addr {
         let [high, low] = if end == End::Low { self.low } else { self.high };
-        Addr::v6((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+        Addr::of_halves(high, low)
     }
 
+    #[inline]
     pub(crate) fn low_port(&self) -> u16 {
         bits_16(self.rest)
     }
 
+    #[inline]
     pub(crate) fn high_port(&self) -> u16 {
         bits_16(self.rest >> 16)
     }
@@ -144,6 +196,7 @@ fn bits_16(n: u64) -> u16 {
 }
 
 /// Whether `wire` reads ports of this protocol.
+#[inline]
 pub(crate) fn has_ports(protocol: u8) -> bool {
     matches!(protocol, TCP | UDP | SCTP)
 }
@@ -154,6 +207,7 @@ pub(crate) fn is_reply_type(protocol: u8, icmp_type: u8) -> bool {
 }
 
 /// The type under which a request and its reply meet: the request's. Others stand for themselves.
+#[inline(never)]
 fn request_type(protocol: u8, icmp_type: u8) -> u16 {
     let request = match (protocol, icmp_type) {
         (ICMP, 0) => 8,      // echo

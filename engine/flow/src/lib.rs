@@ -27,6 +27,7 @@ mod fuzz;
 mod hash;
 mod key;
 mod patchwork;
+mod plain;
 mod pool;
 mod proven;
 mod slab;

@@ -68,12 +68,12 @@ pub struct Arrival {
     pub now: Tick,
 }
 
-/// A packet's key and hash, computed ahead so that a burst's lookups can overlap.
+/// A packet's hash, computed ahead so that a burst's lookups can overlap. Its key is made again
+/// from the packet where it is compared: that takes less than to keep it until then.
 #[derive(Clone, Copy, Debug)]
 pub struct Located {
-    pub(crate) key: FlowKey,
     pub(crate) hash: u64,
-    /// Where [`FlowTable::warm`] found it.
+    /// Where [`FlowTable::warm`] saw a flow of the same hash.
     pub(crate) hint: u32,
     pub(crate) end: End,
     pub(crate) kind: Kind,
@@ -103,6 +103,8 @@ pub struct FlowTable {
     pub(crate) ended: Vec<PendingEnd>,
     pub(crate) timeouts: [u64; CLASSES],
     pub(crate) emergency_timeouts: [u64; CLASSES],
+    /// The least of the timeouts: before that no flow is over.
+    pub(crate) shortest: u64,
     pub(crate) tcp: TcpPolicy,
     /// Bit n: segment n has two ports, as a frame by port B has shown.
     pub(crate) inline: Box<[u64]>,
@@ -132,6 +134,7 @@ impl FlowTable {
             ranks: Lists::new(room, HEADS),
             ended: Vec::with_capacity(ENDED_MAX),
             timeouts: config.timeouts.table(),
+            shortest: config.timeouts.table().into_iter().min().unwrap_or(0),
             emergency_timeouts: config.emergency.table(),
             tcp: TcpPolicy { midstream: config.midstream, rst_answer: config.rst_answer },
             inline: vec![0; 1024].into_boxed_slice(),
@@ -163,22 +166,24 @@ impl FlowTable {
             (PacketKind::Arp | PacketKind::Other, _) => Kind::Flowless,
             (PacketKind::Ip, _) if !packet.has_transport() => Kind::Flowless,
             // An error goes to whoever sent the packet that it quotes; others are made up.
-            (PacketKind::Ip, Some(quoted)) if quoted.src == packet.dst => {
-                let (key, end) = FlowKey::quoted(segment, packet, quoted);
-                return self.located(key, end, Kind::Quoted);
-            }
-            (PacketKind::Ip, _) => {
-                let (key, end) = FlowKey::of(segment, packet);
-                return self.located(key, end, Kind::Whole);
-            }
+            (PacketKind::Ip, Some(quoted)) if packet.dst == { quoted.src } => Kind::Quoted,
+            (PacketKind::Ip, _) => Kind::Whole,
         };
-        let key = FlowKey::default();
-        Located { key, hash: 0, hint: crate::slab::NONE, end: End::Low, kind }
+        let (hash, end) = match Self::key(segment, packet, kind) {
+            Some((key, end)) => (key.hash(&self.hash), end),
+            None => (0, End::Low),
+        };
+        Located { hash, hint: crate::slab::NONE, end, kind }
     }
 
+    /// The key that a packet of this kind has, and the end that sent it.
     #[inline]
-    pub(crate) fn located(&self, key: FlowKey, end: End, kind: Kind) -> Located {
-        Located { key, hash: key.hash(&self.hash), hint: crate::slab::NONE, end, kind }
+    pub(crate) fn key(segment: SegmentId, packet: &Packet, kind: Kind) -> Option<(FlowKey, End)> {
+        match (kind, &packet.quoted) {
+            (Kind::Whole, _) => Some(FlowKey::of(segment, packet)),
+            (Kind::Quoted, Some(quoted)) => Some(FlowKey::quoted(segment, packet, quoted)),
+            (Kind::Quoted, None) | (Kind::Flowless, _) => None,
+        }
     }
 
     /// The second step, optional: reads the packet's entry of the index and does nothing with it.
@@ -189,33 +194,37 @@ impl FlowTable {
         std::hint::black_box(self.index.peek(located.hash));
     }
 
-    /// The third step, optional: finds the flow for a packet of the burst. Done for all of them
-    /// before any is admitted, the cache misses overlap.
+    /// The third step, optional: reads what a packet of the burst will change of its flow, so that
+    /// the cache misses of all overlap before any is admitted. Whose flow it is is not asked yet:
+    /// of the hash, the index has half.
     #[inline]
     pub fn warm(&self, located: &mut Located) {
-        if matches!(located.kind, Kind::Whole | Kind::Quoted) {
-            // Asking whether it lives touches the line that every packet changes.
-            let lives =
-                |slot: &u32| self.flows.get(*slot as usize).is_some_and(|f| f.has(mark::LIVE));
-            located.hint = self.find(located).filter(lives).unwrap_or(crate::slab::NONE);
+        if located.kind == Kind::Flowless {
+            return;
         }
+        let lives = |slot| {
+            self.flows.get(slot as usize).is_some_and(|flow| {
+                std::hint::black_box(flow.last);
+                flow.has(mark::LIVE)
+            })
+        };
+        located.hint = self.index.find(located.hash, lives).unwrap_or(crate::slab::NONE);
     }
 
-    /// The slot of a located flow.
+    /// The slot of a flow.
     #[inline]
-    pub(crate) fn find(&self, located: &Located) -> Option<u32> {
-        self.index.find(located.hash, |slot| {
-            self.flows.get(slot as usize).is_some_and(|flow| flow.key == located.key)
-        })
+    pub(crate) fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        self.index
+            .find(hash, |slot| self.flows.get(slot as usize).is_some_and(|flow| flow.key == *key))
     }
 
-    /// Like [`FlowTable::find`], trying the hint first: it may be stale by now.
+    /// Like [`FlowTable::find`], trying the hint first: it may be another's.
     #[inline]
-    pub(crate) fn find_hinted(&self, located: &Located) -> Option<u32> {
+    pub(crate) fn find_hinted(&self, located: &Located, key: &FlowKey) -> Option<u32> {
         let hinted = self.flows.get(located.hint as usize);
         match hinted {
-            Some(flow) if flow.has(mark::LIVE) && flow.key == located.key => Some(located.hint),
-            _ => self.find(located),
+            Some(flow) if flow.has(mark::LIVE) && flow.key == *key => Some(located.hint),
+            _ => self.find(located.hash, key),
         }
     }
 

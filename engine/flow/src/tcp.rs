@@ -53,6 +53,7 @@ pub(crate) enum Shape {
     Nonsense,
 }
 
+#[inline]
 pub(crate) fn shape(flags: TcpFlags) -> Shape {
     let (syn, ack) = (flags.any(TcpFlags::SYN), flags.any(TcpFlags::ACK));
     let rst = flags.any(TcpFlags::RST);
@@ -68,6 +69,7 @@ pub(crate) fn shape(flags: TcpFlags) -> Shape {
 }
 
 /// Sequence space that the packet takes.
+#[inline]
 fn extent(packet: &Packet) -> u32 {
     let flags = packet.tcp.flags;
     u32::from(packet.payload_len)
@@ -76,6 +78,7 @@ fn extent(packet: &Packet) -> u32 {
 }
 
 /// Whether `n` lies within [`NEAR_BYTES`] of `of`, before or behind.
+#[inline]
 fn near(n: u32, of: u32) -> bool {
     n.wrapping_sub(of).wrapping_add(NEAR_BYTES) <= 2 * NEAR_BYTES
 }
@@ -334,7 +337,7 @@ fn prove_client(flow: &mut Flow, proof: Proof) -> Changes {
 
 /// Takes the sender's numbers where they follow what was seen; says whether they do.
 #[inline]
-fn note_numbers(flow: &mut Flow, direction: Direction, packet: &Packet) -> bool {
+pub(crate) fn note_numbers(flow: &mut Flow, direction: Direction, packet: &Packet) -> bool {
     let tcp = &packet.tcp;
     let end = tcp.seq.wrapping_add(extent(packet));
     let (sender, receiver) = flow.ends_mut(direction);

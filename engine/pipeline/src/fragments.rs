@@ -78,7 +78,7 @@ impl Lane {
             return self.examine_lone(held, packet, bytes, packet.rejects, outlet);
         }
         let arrival = self.arrival(held);
-        let named = self.parts.flows.flow_of_fragment(located, arrival);
+        let named = self.parts.flows.flow_of_fragment(located, packet, arrival);
         let (segment, policy) = (arrival.segment, pieces.policy(packet.dst, self.watches()));
         let done = pieces.defrag.insert(segment, (packet, bytes), named, &policy, held.at);
         let rejects = packet.rejects.union(done.rejects);
@@ -166,6 +166,7 @@ impl Lane {
         self.follow_packet(held, &located, &packet, whole.bytes, outlet);
     }
 
+    #[inline]
     pub(crate) fn arrival(&self, held: &InHand) -> Arrival {
         let segment = self.parts.segment;
         Arrival { segment, side: held.side, frame_len: held.wire_len, now: held.at }

@@ -160,7 +160,10 @@ impl Lane {
         // Speed 2. A block never cuts the segment's own neighbour discovery.
         let segment = self.parts.segment;
         let whence = Whence { segment, vlan: packet.vlan, source: packet.src, tunnel: 0 };
-        let stopped = self.parts.blocks.check(&whence, held.at);
+        let stopped = match self.parts.blocks.is_empty() {
+            true => None,
+            false => self.parts.blocks.check(&whence, held.at),
+        };
         if let Some(block) = stopped.filter(|_| !is_link_control(packet)) {
             self.parts.blocks.count(block, held.wire_len);
             held.fate = Fate::Drop(DropReason::Blocked);
@@ -179,34 +182,36 @@ impl Lane {
         outlet: &mut impl Outlet,
     ) {
         let Some(packet) = &held.packet else { return };
+        let arrival = self.arrival(held);
+        if let Some((id, direction)) = self.parts.flows.follow_plain(located, packet, arrival) {
+            // Most packets: nothing has changed. A copy of the headers would cost as much.
+            let protocol = packet.protocol;
+            held.flow = Some((id, direction));
+            if let Some(fate) = self.pass_known(id, protocol) {
+                held.fate = fate;
+                return;
+            }
+            let (changes, rejects) = (Changes::EMPTY, RejectSet::EMPTY);
+            let admission = Admission::Flow { id, direction, changes, rejects };
+            return self.follow_slowly(held, admission, bytes(held.index), outlet);
+        }
         if packet.fragment.is_some() {
             let packet = *packet;
             let bytes = bytes(held.index);
             return self.follow_fragment(held, located, &packet, bytes, outlet);
         }
         let admission = self.admit(held, located, packet);
-        if let Admission::Flow { id, direction, changes, rejects } = admission
-            && changes.is_empty()
-            && self.parts.reading.as_ref().is_none_or(|reading| reading.is_done(id))
-            && (rejects.union(packet.rejects)).is_empty()
-        {
-            // Most packets: nothing has changed. A copy of the headers would cost as much.
-            let protocol = packet.protocol;
-            held.flow = Some((id, direction));
-            match self.pass_known(id, protocol) {
-                Some(fate) => held.fate = fate,
-                None => self.follow_slowly(held, admission, bytes(held.index), outlet),
-            }
-            return;
-        }
         self.follow_slowly(held, admission, bytes(held.index), outlet);
     }
 
-    /// A packet of a known flow that changes nothing, where nobody reads behind the headers any
-    /// more: its fate, or `None` where somebody wants to see it.
+    /// A packet of a known flow that changes nothing: its fate, or `None` where somebody reads
+    /// behind the headers or wants to see it.
     #[inline]
     fn pass_known(&self, id: FlowId, protocol: u8) -> Option<Fate> {
         let LaneParts { flows, counters, detectors, reading, .. } = &self.parts;
+        if !reading.as_ref().is_none_or(|reading| reading.is_done(id)) {
+            return None;
+        }
         let flow = flows.flow(id)?;
         if flow.terminated() || flow.do_not_scan() {
             counters.decided.add(1);

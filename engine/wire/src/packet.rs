@@ -123,7 +123,11 @@ pub struct Fragment {
 }
 
 /// The packet that an ICMP error quotes: the one its receiver is said to have sent.
+///
+/// Packed, since every packet in hand has the room for it: with addresses in their places it would
+/// be sixteen bytes more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(Rust, packed(4))]
 pub struct Quoted {
     /// Its source.
     pub src: Addr,
@@ -199,6 +203,8 @@ pub struct Packet {
     /// What is odd or wrong without having prevented the parse.
     pub rejects: RejectSet,
 }
+
+const _: () = assert!(size_of::<Packet>() <= 176);
 
 impl Default for Packet {
     fn default() -> Self {

@@ -141,6 +141,7 @@ impl WorkerTable {
     }
 
     /// Whether there is no block.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.blocks.is_empty()
     }

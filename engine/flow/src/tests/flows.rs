@@ -114,7 +114,7 @@ fn fragments_follow_the_first() {
     let first = piece(0, 80, true);
     let of = |street: &Street, packet: &Packet| {
         let located = street.table.locate(SegmentId(0), packet);
-        street.table.flow_of_fragment(&located, arrival)
+        street.table.flow_of_fragment(&located, packet, arrival)
     };
     assert_eq!(of(&street, &first), None, "a fragment begins no flow");
     assert!(matches!(street.by(PortSide::A, &first), Admission::NoFlow { .. }));
