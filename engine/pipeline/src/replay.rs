@@ -142,8 +142,9 @@ impl Replay {
     pub fn run<S: FrameSource>(&mut self, source: &mut S, audience: &mut impl Audience) {
         let mut frames: Vec<RxFrame> = Vec::with_capacity(WINDOW_FRAMES);
         loop {
-            let room = WINDOW_STEP - frames.len() % WINDOW_STEP;
+            let (dealt, room) = (frames.len(), WINDOW_STEP - frames.len() % WINDOW_STEP);
             let received = source.receive(&mut frames, room);
+            self.deal(source, &frames, dealt);
             let over = matches!(received, Received::EndOfInput | Received::PortGone(_));
             // A source that has nothing may be waiting for its frames to be given back.
             let stalled = over || received == Received::Nothing;
@@ -165,7 +166,6 @@ impl Replay {
     ) {
         self.frames += frames.len() as u64;
         let steps = frames.len().div_ceil(WINDOW_STEP);
-        self.deal(source, frames);
         let due = if self.pending.len() >= HOST_DELAY { self.pending.pop_front() } else { None };
         let mut told = Told::default();
         for finding in due.into_iter().flatten() {
@@ -179,15 +179,17 @@ impl Replay {
         told.tell(audience, self.now);
         audience.progress(self.frames);
         self.verdicts.clear();
-    }
-
-    /// Reads the headers of a window's frames and gives each to the lane that owns it.
-    fn deal<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame]) {
         for job in &mut self.jobs {
             job.held.clear();
         }
+    }
+
+    /// Reads the headers of the frames from the one that came as `first` on, and gives each to the
+    /// lane that owns it. Done as they come: by the end of a window their bytes have left the
+    /// caches.
+    fn deal<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame], first: usize) {
         let mut last = None;
-        for (at, frame) in frames.iter().enumerate() {
+        for (at, frame) in frames.iter().enumerate().skip(first) {
             self.now = self.now.max(frame.at);
             let index = FrameIndex(u16::try_from(at).unwrap_or(u16::MAX));
             // A capture's clock may step back; the street's never does.
@@ -340,8 +342,11 @@ impl Replay {
     ) {
         let mut fates = vec![Fate::Drop(DropReason::Copy); frames.len()];
         for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
-            for held in &mut job.held {
-                lane.mark(held, &self.verdicts, &mut job.told);
+            if !self.verdicts.is_empty() {
+                let held = job.held.iter_mut();
+                held.for_each(|held| lane.mark(held, &self.verdicts, &mut job.told));
+            }
+            for held in &job.held {
                 if let Some(fate) = fates.get_mut(usize::from(held.index.0)) {
                     *fate = lane.settle_fate(held);
                 }
