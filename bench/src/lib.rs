@@ -22,7 +22,7 @@ pub use mix::{Filling, Literals, Mix, write_filled_capture, write_mixed_capture}
 pub use options::Options;
 pub use process::{Usage, measure, process_cpu, thread_cpu};
 pub use replayed::{Replayed, Replayer, rule_text};
-pub use street::{Detectors, Street};
+pub use street::{Carried, Detectors, Street};
 pub use suricata::Suricata;
 pub use traffic::{
     BEGIN, Flows, Sequence, TcpEnd, tcp_frame, udp_between, udp_frame, udp_frames,
