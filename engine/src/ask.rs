@@ -4,6 +4,7 @@ use crate::cli::{CheckArgs, Cli, DoctorArgs, ExplainArgs, Output};
 use anyhow::{Context, Result, anyhow, bail};
 use portcullis_capture::doctor::{Examination, Health, examine_host, examine_port};
 use portcullis_control::config::{Config, Loaded, SHIPPED};
+use portcullis_control::named;
 use portcullis_control::policy::{self, Built, Overrides};
 use portcullis_types::{Class, Tick};
 use portcullis_verdict::{Question, RuleRef, WallClock};
@@ -32,9 +33,13 @@ pub(crate) fn check(cli: &Cli, arguments: &CheckArgs, out: &mut impl Write) -> R
         return Ok(());
     }
     let (wall, now) = wall_now();
-    let found = Config::load(cli.config_path())
-        .and_then(|loaded| policy::build(&loaded, &Overrides::default(), wall, now))
-        .map_or_else(|mistakes| mistakes, |built| built.warnings);
+    let found = Config::load(cli.config_path()).and_then(|loaded| {
+        let mut found = policy::build(&loaded, &Overrides::default(), wall, now)
+            .map_or_else(|mistakes| mistakes, |built| built.warnings);
+        found.extend(named::examine(&loaded));
+        Ok(found)
+    });
+    let found = found.unwrap_or_else(|mistakes| mistakes);
     match cli.output {
         Output::Json => serde_json::to_writer_pretty(&mut *out, &found)?,
         Output::Table => writeln!(out, "{found}")?,
@@ -85,7 +90,7 @@ pub(crate) fn explain(cli: &Cli, asked: &ExplainArgs, out: &mut impl Write) -> R
                     serde_json::json!({
                         "class": match a.class {
                             Class::Attack => "attack",
-                            Class::Suspicious => "suspicious",
+                            Class::Suspicious => "activity",
                         },
                         "action": format!("{:?}", a.action),
                         "by": a.by.to_string(),

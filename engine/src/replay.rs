@@ -1,5 +1,7 @@
 //! `replay`: the same engine over captures, on the captures' own clock.
 
+mod summary;
+
 use crate::ask::wall_now;
 use crate::cli::{Cli, Output, ReplayArgs, Replayed};
 use crate::street;
@@ -7,25 +9,24 @@ use anyhow::{Context as _, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_capture::backend::pcap::{CaptureProgress, PcapSource};
 use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
-use portcullis_control::eve::{Context, EveFile, ReplayAudience, ReplayCounts, SegmentLabel};
+use portcullis_control::eve::{Context, EveFile, ReplayAudience, SegmentLabel};
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::policy::{self, Overrides};
 use portcullis_control::rules::{Rules, is_compiled};
-use portcullis_detect::{Clock, HostLimits, SeatCounters};
+use portcullis_detect::{Clock, HostLimits};
 use portcullis_enforce::{Book, WorkerTable};
 use portcullis_flow::{FlowTable, HashKey, Placement, ProvenSources};
 use portcullis_pipeline::{
-    Fragments, Lane, LaneCounters, LaneParts, Prefilter, REPLAY_LANES, Reading, ReadingFigures,
-    Replay, ReplayParts, Snapshot,
+    Fragments, Lane, LaneCounters, LaneParts, Prefilter, REPLAY_LANES, Reading, Replay,
+    ReplayParts, Snapshot,
 };
-use portcullis_types::{DropReason, SegmentId};
+use portcullis_types::SegmentId;
 use portcullis_verdict::{Breaker, Judge};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use summary::Sums;
 
 /// The seed of a replay's tables: fixed, because a replay must repeat itself.
 const SEED: [u8; 16] = *b"portcullis-again";
@@ -69,16 +70,6 @@ impl Told {
     }
 }
 
-/// The sums that the summary prints.
-#[derive(Default)]
-struct Sums {
-    frames: u64,
-    bytes: u64,
-    cpu: Duration,
-    wall: Duration,
-    captures: Vec<Value>,
-}
-
 /// `replay PCAP...`
 pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) -> Result<()> {
     let began = Instant::now();
@@ -92,7 +83,9 @@ pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) ->
         move |_| bar.set_position(told.lock().unwrap_or_else(PoisonError::into_inner).bytes())
     });
     if let Some(path) = &arguments.eve {
-        audience = audience.with_events(EveFile::create(path).context("--eve")?);
+        audience = audience.with_events(
+            EveFile::create(path).with_context(|| format!("--eve {}", path.display()))?,
+        );
     }
     if arguments.blocks.is_some() {
         audience = audience.with_blocks();
@@ -112,7 +105,7 @@ pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) ->
     if let Some(path) = &arguments.blocks {
         audience.write_blocks(path).with_context(|| format!("--blocks {}", path.display()))?;
     }
-    summary(cli, &sums, audience.counts(), loading, out)
+    sums.tell(cli.output, &setting.plugins, audience.counts(), loading, out)
 }
 
 /// What the configuration and the command line say of a replay.
@@ -208,10 +201,7 @@ fn carry(
     replay.run(&mut source, audience);
     sums.wall += began.elapsed();
     sums.cpu += process_cpu().saturating_sub(cpu);
-    let row = row(&source, &replay, paths);
-    sums.frames += row["frames"].as_u64().unwrap_or(0);
-    sums.bytes += replay.lanes().map(|c| c.bytes_in.read()).sum::<u64>();
-    sums.captures.push(row);
+    sums.add(&source, &replay, setting.plugins.names(), paths);
     let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
     told.done = told.bytes();
     told.reading = None;
@@ -292,99 +282,6 @@ fn flow_bytes_needed(paths: &[PathBuf]) -> u64 {
     })
 }
 
-fn row(source: &PcapSource, replay: &Replay, paths: &[PathBuf]) -> Value {
-    let sum = |each: &dyn Fn(&LaneCounters) -> u64| -> u64 { replay.lanes().map(each).sum() };
-    let mut dropped = Map::new();
-    for reason in DropReason::ALL {
-        let n = sum(&|c| c.dropped.get(reason.index()).map_or(0, |cell| cell.read()));
-        if n > 0 {
-            dropped.insert(reason.name().into(), n.into());
-        }
-    }
-    let mut rejects = Map::new();
-    for reject in portcullis_wire::Reject::ALL {
-        let n = sum(&|c| c.rejects.get(reject.index()).map_or(0, |cell| cell.read()));
-        if n > 0 {
-            rejects.insert(reject.name().into(), n.into());
-        }
-    }
-    let outcomes = source.outcomes();
-    let files: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
-    let refused: u64 = outcomes.iter().map(|o| o.frames - o.delivered).sum();
-    json!({
-        "file": files.join(" "),
-        "frames": sum(&|c| c.frames_in.read()),
-        "bytes": sum(&|c| c.bytes_in.read()),
-        "refused": refused,
-        "truncated": outcomes.iter().map(|o| o.truncated).sum::<u64>(),
-        "refused_links": outcomes.iter().flat_map(|o| &o.refused)
-            .map(|r| json!({"link": r.link_type, "frames": r.frames})).collect::<Vec<_>>(),
-        "end": outcomes.iter().map(|o| format!("{:?}", o.end)).collect::<Vec<_>>().join(" "),
-        "forwarded": sum(&|c| c.forwarded.read()),
-        "dropped": dropped,
-        "rejects": rejects,
-        "flows": sum(&|c| c.flows_started.read()),
-        "detectors": detectors(replay),
-        "reading": readings(replay),
-        "vlans": replay.vlans().filter(|v| v.depth() > 0).map(|v| v.to_vec()).collect::<Vec<_>>(),
-    })
-}
-
-/// What each flow-scope detector was shown and said, by its number.
-fn detectors(replay: &Replay) -> Value {
-    let mut sums: BTreeMap<u16, SeatCounters> = BTreeMap::new();
-    for (id, seat) in replay.seats() {
-        let sum = sums.entry(id.0).or_default();
-        sum.events += seat.events;
-        sum.fuel += seat.fuel;
-        sum.verdicts += seat.verdicts;
-        sum.lost += seat.lost + seat.buffers_cut + seat.hits_cut + seat.events_lost;
-        sum.unjudged += seat.unjudged;
-        for (sum, n) in sum.refused.iter_mut().zip(seat.refused) {
-            *sum += n;
-        }
-        for (sum, n) in sum.faults.iter_mut().zip(seat.faults) {
-            *sum += n;
-        }
-    }
-    let rows = sums.into_iter().map(|(id, seat)| {
-        json!({
-            "detector": id,
-            "events": seat.events,
-            "fuel": seat.fuel,
-            "verdicts": seat.verdicts,
-            "refused": seat.refused,
-            "faults": seat.faults,
-            "lost": seat.lost,
-            "unjudged": seat.unjudged,
-        })
-    });
-    Value::Array(rows.collect())
-}
-
-/// What was read behind the headers; `null` where nothing was.
-fn readings(replay: &Replay) -> Value {
-    let all: Vec<ReadingFigures> = replay.readings().collect();
-    let sum = |each: fn(&ReadingFigures) -> u64| all.iter().map(each).sum::<u64>();
-    if all.is_empty() {
-        return Value::Null;
-    }
-    json!({
-        "streams": sum(|r| r.streams.started),
-        "stream_bytes": sum(|r| r.streams.delivered),
-        "gap_bytes": sum(|r| r.streams.gap_bytes),
-        "messages": sum(|r| r.messages),
-        "records": sum(|r| r.records),
-        "undecoded": sum(|r| r.undecoded),
-        "conversation_bytes_most": sum(|r| r.conversation_bytes_most),
-        "scans": sum(|r| r.scans.scans),
-        "scanned_bytes": sum(|r| r.scans.bytes),
-        "hits": sum(|r| r.scans.hits),
-        "hits_lost": sum(|r| r.scans.hits_lost),
-        "offered": sum(|r| r.offered),
-    })
-}
-
 /// Processor time of this process.
 pub(crate) fn process_cpu() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -403,59 +300,4 @@ fn progress_bar(cli: &Cli, arguments: &ReplayArgs) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-fn summary(
-    cli: &Cli,
-    sums: &Sums,
-    counts: &ReplayCounts,
-    loading: Duration,
-    out: &mut impl Write,
-) -> Result<()> {
-    let cpu = sums.cpu.as_secs_f64();
-    let per_second = if cpu > 0.0 { sums.frames as f64 / cpu } else { 0.0 };
-    if cli.output == Output::Json {
-        let told = json!({
-            "frames": sums.frames,
-            "bytes": sums.bytes,
-            "alerts": counts.alerts,
-            "anomalies": counts.anomalies,
-            "blocks": counts.blocks,
-            "cpu_seconds": cpu,
-            "wall_seconds": sums.wall.as_secs_f64(),
-            "loading_seconds": loading.as_secs_f64(),
-            "frames_per_cpu_second": per_second,
-            "captures": sums.captures,
-        });
-        serde_json::to_writer_pretty(&mut *out, &told)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    let total = |key: &str| -> u64 { sums.captures.iter().filter_map(|c| c[key].as_u64()).sum() };
-    writeln!(out, "captures   {}", sums.captures.len())?;
-    writeln!(out, "frames     {} ({} bytes)", sums.frames, sums.bytes)?;
-    writeln!(out, "forwarded  {}", total("forwarded"))?;
-    let mut dropped: std::collections::BTreeMap<&str, u64> = Default::default();
-    for (reason, n) in sums.captures.iter().filter_map(|c| c["dropped"].as_object()).flatten() {
-        *dropped.entry(reason).or_default() += n.as_u64().unwrap_or(0);
-    }
-    for (reason, n) in &dropped {
-        writeln!(out, "dropped    {n} ({reason})")?;
-    }
-    let refused = total("refused");
-    if refused > 0 {
-        writeln!(out, "refused    {refused} of link types that are not read")?;
-    }
-    writeln!(out, "flows      {}", total("flows"))?;
-    writeln!(out, "alerts     {}", counts.alerts)?;
-    writeln!(out, "anomalies  {}", counts.anomalies)?;
-    writeln!(out, "blocks     {}", counts.blocks)?;
-    writeln!(
-        out,
-        "time       {cpu:.3} s processor, {:.3} s wall, {:.3} s loading; {per_second:.0} frames \
-         per processor second",
-        sums.wall.as_secs_f64(),
-        loading.as_secs_f64(),
-    )?;
-    Ok(())
 }

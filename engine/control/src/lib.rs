@@ -20,6 +20,8 @@ pub mod journal;
 #[cfg(feature = "street")]
 pub mod metrics;
 #[cfg(feature = "street")]
+pub mod named;
+#[cfg(feature = "street")]
 pub mod plugins;
 #[cfg(feature = "street")]
 pub mod policy;

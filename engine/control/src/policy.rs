@@ -197,7 +197,10 @@ fn exclusions(
                 if let Some(name) = parsed.segment.as_deref()
                     && config.segment(name).is_none()
                 {
-                    let at = row.place_of(name, 1);
+                    let text = row.text();
+                    let before =
+                        text.find(&format!("segment {name}")).map(|at| at + "segment ".len());
+                    let at = row.place_of(name, 1 + before.unwrap_or(0));
                     let message = format!("there is no segment `{name}`");
                     let remedy = "write the name of a [[segment]], or leave it out";
                     found.push(loaded.source.diagnostic(Level::Error, &at, message, remedy));
@@ -229,7 +232,9 @@ fn exclusions(
         found.push(Diagnostic::of_file(file, Level::Error, e.to_string(), "take rows away"));
         Exclusions::default()
     });
-    for never in list.unreachable(now) {
+    // A row that is not understood is none: the numbers behind it would not be the file's.
+    let numbered = written.len() == config.exclusions.len();
+    for never in list.unreachable(now).into_iter().filter(|_| numbered) {
         let message = never.to_string();
         let remedy = "see `portcullis exclusions list`";
         found.push(match written.get(never.row) {
@@ -297,6 +302,25 @@ mod tests {
         let mut places: Vec<(usize, usize)> = e.iter().map(|d| (d.line, d.column)).collect();
         places.sort_unstable();
         assert_eq!(places, [(2, 9), (4, 23), (7, 10), (10, 11)], "{e}");
+        let e = built("[[exclusion]]\nrow = \"192.0.2.7 segment gone ignore\"\n").unwrap_err();
+        let place = e.iter().map(|d| (d.line, d.column)).next();
+        assert_eq!(place, Some((2, 26)), "the segment's name, not the row's begin: {e}");
+        assert!(e.to_string().contains("^^^^ write the name of a [[segment]]"), "{e}");
+    }
+
+    #[test]
+    fn rows_are_numbered_as_in_the_file_or_not_at_all() {
+        let never =
+            "[[exclusion]]\nrow = \"any ignore\"\n[[exclusion]]\nrow = \"192.0.2.7 ignore\"\n";
+        let numbers = built(never).unwrap().warnings.to_string();
+        assert!(numbers.contains("exclusion 2 can never match, since exclusion 1"), "{numbers}");
+        let wrong = format!("[[exclusion]]\nrow = \"192.0.2.9 explode\"\n{never}");
+        let e = built(&wrong).unwrap_err();
+        assert_eq!(
+            e.len(),
+            1,
+            "the second and third row would be called the first and second: {e}"
+        );
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub const SECTION: &str = "rules";
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
     /// A file cannot be read.
-    #[error("{}: {error}; name a readable file in [rules]", file.display())]
+    #[error("{}: {error}; name a readable file", file.display())]
     File {
         /// Which.
         file: PathBuf,
@@ -63,6 +63,14 @@ pub enum RulesError {
         /// Where.
         line: u32,
         /// What is wrong, and what to write.
+        why: String,
+    },
+    /// A file of rules cannot be read.
+    #[error("{file}: {why}")]
+    Unread {
+        /// Which.
+        file: String,
+        /// Why, and what to do.
         why: String,
     },
     /// Nothing to swap for.
@@ -123,15 +131,29 @@ pub struct Made {
 }
 
 impl Rules {
-    /// What the configuration asks for; `None` where it asks for none.
+    /// What the configuration asks for; `None` where it asks for none. Rules that are none are left
+    /// out and counted; a file that cannot be read is named.
     pub fn load(config: &config::Rules) -> Result<Option<Rules>, RulesError> {
+        Ok(Rules::load_with_refused(config)?.map(|(rules, _)| rules))
+    }
+
+    /// The same, with what is left out of text.
+    pub fn load_with_refused(
+        config: &config::Rules,
+    ) -> Result<Option<(Rules, Vec<Refused>)>, RulesError> {
         if let Some(file) = &config.compiled {
-            return Rules::open(file).map(Some);
+            return Ok(Some((Rules::open(file)?, Vec::new())));
         }
         if config.files.is_empty() {
             return Ok(None);
         }
-        Rules::made(config, make(config)?).map(Some)
+        let made = make(config)?;
+        if let Some(r) = made.report.refused.iter().find(|r| r.line == 0) {
+            let (file, why) = (r.file.clone(), format!("{}; {}", r.reason, r.remedy));
+            return Err(RulesError::Unread { file, why });
+        }
+        let refused = made.report.refused.clone();
+        Ok(Some((Rules::made(config, made)?, refused)))
     }
 
     /// For an engine that runs: text in which something is no rule, a set that is torn and one

@@ -41,6 +41,17 @@ impl Refusal {
     /// How many there are.
     pub const COUNT: usize = 7;
 
+    /// All of them, in the order of their counters.
+    pub const ALL: [Refusal; Refusal::COUNT] = [
+        Refusal::Class,
+        Refusal::Event,
+        Refusal::Flood,
+        Refusal::Number,
+        Refusal::Pass,
+        Refusal::Place,
+        Refusal::Rule,
+    ];
+
     /// The label in metrics.
     pub const fn name(self) -> &'static str {
         match self {

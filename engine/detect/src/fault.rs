@@ -20,6 +20,10 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All of them, in the order of their counters.
+    pub const ALL: [FaultKind; 4] =
+        [FaultKind::Fuel, FaultKind::Memory, FaultKind::NoInstance, FaultKind::Trap];
+
     /// The label in metrics and events.
     pub const fn name(self) -> &'static str {
         match self {

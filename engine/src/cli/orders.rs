@@ -209,6 +209,10 @@ Examples:
         row: Vec<String>,
     },
     /// Say which row decides about an address.
+    #[command(after_help = "\
+Examples:
+  portcullis exclusions test --source 192.0.2.7 --vlan 10
+  portcullis exclusions test --source 192.0.2.7 --running   rows added at run time count")]
     Test(super::ExplainArgs),
 }
 

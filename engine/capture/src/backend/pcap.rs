@@ -329,6 +329,10 @@ fn look_into(path: &Path) -> Result<u64, OpenError> {
     if !about.is_file() {
         return Ok(0);
     }
+    if about.len() == 0 {
+        let what = "an empty file, not a capture; see whether it was written".to_owned();
+        return Err(OpenError::Form { path: path.to_owned(), what });
+    }
     let mut head = [0; HEAD_BYTES];
     let seen = Input::open(path).and_then(|mut input| input.read(&mut head)).map_err(failed)?;
     match Format::recognise(head.get(..seen).unwrap_or_default()) {

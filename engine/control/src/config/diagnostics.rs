@@ -71,13 +71,27 @@ impl Diagnostic {
             snippet: None,
         }
     }
+
+    /// At a line of a file whose text is not at hand.
+    pub fn at_line(
+        file: &Path,
+        (line, column): (usize, usize),
+        level: Level,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Diagnostic { line, column, ..Diagnostic::of_file(file, level, message, remedy) }
+    }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.level, self.message)?;
         let Some((line, width)) = &self.snippet else {
-            writeln!(f, "  --> {}", self.file)?;
+            match self.line {
+                0 => writeln!(f, "  --> {}", self.file)?,
+                line => writeln!(f, "  --> {}:{line}:{}", self.file, self.column)?,
+            }
             return writeln!(f, "   = {}", self.remedy);
         };
         let number = self.line.to_string();

@@ -255,22 +255,18 @@ impl Figures {
         let pair = |plugin: &str, reason: &str| {
             vec![("plugin", plugin.to_owned()), ("reason", reason.to_owned())]
         };
-        let kinds = [FaultKind::Fuel, FaultKind::Memory, FaultKind::NoInstance, FaultKind::Trap];
         let faults = self.plugins.iter().flat_map(|p| {
-            kinds.iter().zip(p.seat.faults).map(|(k, n)| (pair(&p.name, k.name()), float(n)))
+            FaultKind::ALL
+                .iter()
+                .zip(p.seat.faults)
+                .map(|(k, n)| (pair(&p.name, k.name()), float(n)))
         });
         to.add("plugin_faults_total", "Events not judged for a fault.", Kind::Counter, faults);
-        let refusals = [
-            Refusal::Class,
-            Refusal::Event,
-            Refusal::Flood,
-            Refusal::Number,
-            Refusal::Pass,
-            Refusal::Place,
-            Refusal::Rule,
-        ];
         let refused = self.plugins.iter().flat_map(|p| {
-            refusals.iter().zip(p.seat.refused).map(|(r, n)| (pair(&p.name, r.name()), float(n)))
+            Refusal::ALL
+                .iter()
+                .zip(p.seat.refused)
+                .map(|(r, n)| (pair(&p.name, r.name()), float(n)))
         });
         to.add("plugin_refused_total", "Verdicts refused.", Kind::Counter, refused);
         let info = self.plugins.iter().map(|p| {
