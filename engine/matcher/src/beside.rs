@@ -37,8 +37,8 @@ impl Beside {
         (self.0 << (32 - BITS)).count_ones()
     }
 
-    /// Whether a literal may have its window at `position` of a payload, by what is beside it. Where
-    /// that lies outside the payload, so does the literal.
+    /// Whether a literal may have its window at `position` of a payload, by what is beside it.
+    /// Where that lies outside the payload, so does the literal.
     #[inline(always)]
     pub(crate) fn may_be(self, bytes: &[u8], position: usize) -> bool {
         let distance = (self.0.cast_signed() >> BITS) as isize;

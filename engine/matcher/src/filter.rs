@@ -227,8 +227,8 @@ impl Filter {
         self.cells.get(place).is_some_and(|cell| cell.bits & bits == bits)
     }
 
-    /// Whether a literal may have its window at `position`, by what is beside it too; `sieved` where
-    /// the window itself passed already.
+    /// Whether a literal may have its window at `position`, by what is beside it too; `sieved`
+    /// where the window itself passed already.
     #[inline(always)]
     pub(crate) fn may_begin(&self, bytes: &[u8], position: usize, sieved: bool) -> bool {
         let (place, bits) = self.hashed(window_at(bytes, position));
