@@ -82,6 +82,22 @@ struct LaneJob {
     told: Collected,
 }
 
+impl LaneJob {
+    /// The lane carries its share from headers to findings.
+    fn carry<'f>(
+        &mut self,
+        lane: &mut Lane,
+        bytes: &impl Fn(FrameIndex) -> &'f [u8],
+        links: impl Fn(FrameIndex) -> LinkType,
+        now: Tick,
+    ) {
+        if !self.held.is_empty() {
+            lane.examine(&mut self.held, bytes, links, &mut self.told);
+            lane.detect(now);
+        }
+    }
+}
+
 impl Replay {
     /// A replay of these parts.
     pub fn new(parts: ReplayParts) -> Self {
@@ -216,33 +232,31 @@ impl Replay {
     /// Lanes from headers to findings, spread over the workers.
     fn examine<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame]) {
         let now = self.now;
+        let links =
+            |index: FrameIndex| frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link);
+        let lanes = self.parts.lanes.iter_mut().zip(&mut self.jobs);
+        if self.parts.workers <= 1 {
+            let bytes = |index: FrameIndex| {
+                let frame = frames.get(usize::from(index.0));
+                frame.map(|frame| source.bytes(&frame.slot)).unwrap_or_default()
+            };
+            lanes.for_each(|(lane, job)| job.carry(lane, &bytes, links, now));
+            return;
+        }
         // A source need not be one that threads may share; the frames' bytes always are.
         let slices: Vec<&[u8]> = frames.iter().map(|f| source.bytes(&f.slot)).collect();
         let bytes =
             |index: FrameIndex| slices.get(usize::from(index.0)).copied().unwrap_or_default();
-        let links =
-            |index: FrameIndex| frames.get(usize::from(index.0)).map_or(LinkType::Ethernet, link);
-        let carry = |lane: &mut Lane, job: &mut LaneJob| {
-            if !job.held.is_empty() {
-                lane.examine(&mut job.held, &bytes, links, &mut job.told);
-                lane.detect(now);
-            }
-        };
-        let lanes = self.parts.lanes.iter_mut().zip(&mut self.jobs);
-        if self.parts.workers <= 1 {
-            lanes.for_each(|(lane, job)| carry(lane, job));
-            return;
-        }
         // What the lanes' detectors count together is counted in the order of the lanes.
         let mut shares: Vec<(usize, (&mut Lane, &mut LaneJob))> = lanes.enumerate().collect();
         let turns = Turns::new(shares.len());
         let per_worker = shares.len().div_ceil(self.parts.workers);
         std::thread::scope(|scope| {
             for chunk in shares.chunks_mut(per_worker) {
-                let (turns, carry) = (&turns, &carry);
+                let (turns, bytes) = (&turns, &bytes);
                 scope.spawn(move || {
                     for (place, (lane, job)) in chunk {
-                        turns.carry(*place, || carry(lane, job));
+                        turns.carry(*place, || job.carry(lane, bytes, links, now));
                     }
                 });
             }

@@ -124,9 +124,13 @@ impl<O: Outlet> AtDesk<'_, O> {
             return;
         }
         let hits = std::mem::take(&mut self.desk.hits);
-        let mut shown = vec![Shown::payload(payload)];
-        shown.extend(headers.into_iter().flatten());
-        self.offer(kind, (direction, 0), &shown, &hits);
+        let mut shown = [Shown::payload(payload); 3];
+        let mut count = 1;
+        for (place, header) in shown.iter_mut().skip(1).zip(headers.into_iter().flatten()) {
+            *place = header;
+            count += 1;
+        }
+        self.offer(kind, (direction, 0), shown.get(..count).unwrap_or_default(), &hits);
         self.desk.hits = hits;
     }
 
