@@ -34,6 +34,7 @@ use portcullis_pipeline::{
 };
 use portcullis_types::{MemoryTerm, SegmentId};
 use portcullis_verdict::{Breaker, Judge, WallClock};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,9 +67,9 @@ fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::try_from_default_env()
         .or_else(|_| EnvFilter::try_new(&config.engine.log))
         .unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second engine of the same process would find it set; there is none.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
 /// A running engine.

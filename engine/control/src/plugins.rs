@@ -94,7 +94,7 @@ impl PluginSet {
             .map_err(|error| PluginSetError::Runtime { error })?;
         let mut loaded: Vec<(Arc<Plugin>, PathBuf)> = Vec::new();
         for file in files {
-            let Some(plugin) = load_one(&loader, &file, config, rules)? else { continue };
+            let Found::Plugin(plugin) = load_one(&loader, &file, config, rules)? else { continue };
             let name = &plugin.manifest().name;
             if let Some((_, first)) = loaded.iter().find(|(p, _)| p.manifest().name == *name) {
                 let (name, first) = (name.to_string(), first.clone());
@@ -195,8 +195,11 @@ impl PluginSet {
     /// Loads a file to take the place of the detector of its name, or to join the others. The set
     /// is unchanged until [`PluginSet::take`].
     pub fn swap(&self, file: &Path, config: &config::Plugins) -> Result<Swap, PluginSetError> {
-        let plugin = load_one(&self.loader, file, config, self.rules.as_ref())?
-            .ok_or_else(|| PluginSetError::Disabled { file: file.to_owned() })?;
+        let plugin = match load_one(&self.loader, file, config, self.rules.as_ref())? {
+            Found::Plugin(plugin) => plugin,
+            Found::SwitchedOff => return Err(PluginSetError::Disabled { file: file.to_owned() }),
+            Found::WithoutRules => return Err(PluginSetError::NoReader),
+        };
         let replaced = self.named(&plugin.manifest().name).cloned();
         if let Some(old) = &replaced
             && old.plugin.manifest().scope != plugin.manifest().scope
@@ -324,13 +327,22 @@ fn found(files: &PluginFiles) -> Result<Vec<PathBuf>, PluginSetError> {
     Ok(found)
 }
 
-/// Loads one file; `None` where the operator switched it off.
+/// What a file came to that is in order.
+enum Found {
+    Plugin(Arc<Plugin>),
+    /// The operator's grant says so.
+    SwitchedOff,
+    /// It reads rules, and there are none.
+    WithoutRules,
+}
+
+/// Loads one file.
 fn load_one(
     loader: &Loader,
     file: &Path,
     config: &config::Plugins,
     rules: Option<&Rules>,
-) -> Result<Option<Arc<Plugin>>, PluginSetError> {
+) -> Result<Found, PluginSetError> {
     let wasm = std::fs::read(file)
         .map_err(|error| PluginSetError::File { file: file.to_owned(), error })?;
     let refused = |error| PluginSetError::Refused { file: file.to_owned(), error };
@@ -344,19 +356,19 @@ fn load_one(
     };
     let grant = config.grant(&manifest.name);
     if !grant.enabled {
-        return Ok(None);
+        return Ok(Found::SwitchedOff);
     }
     let data = match (&manifest.section, rules) {
         (None, _) => PluginData::default(),
         (Some(_), Some(rules)) => rules.data(),
         (Some(section), None) => {
             tracing::info!(detector = %manifest.name, %section, "not loaded: [rules] names no files");
-            return Ok(None);
+            return Ok(Found::WithoutRules);
         }
     };
     let plugin = loader.load_with(&wasm, &grants(&grant), data).map_err(refused)?;
     give_regexes(&plugin);
-    Ok(Some(plugin))
+    Ok(Found::Plugin(plugin))
 }
 
 fn reads_rules(loaded: &LoadedPlugin) -> bool {

@@ -33,11 +33,11 @@ impl Cell {
 
 /// Declares the scalar counters once: the fields, their zeros and their names.
 macro_rules! lane_counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// What one worker counts.
         #[derive(Debug)]
         pub struct LaneCounters {
-            $($(#[$doc])* pub $name: Cell,)*
+            $($(#[doc = $doc])* pub $name: Cell,)*
             /// Frames not sent on, by reason.
             pub dropped: [Cell; DropReason::COUNT],
             /// Malformations and oddities, by name, per frame.
@@ -56,6 +56,9 @@ macro_rules! lane_counters {
         }
 
         impl LaneCounters {
+            /// What each of [`LaneCounters::named`] counts, in a sentence or two.
+            pub const MEANINGS: &[&'static str] = &[$(concat!($($doc,)*),)*];
+
             /// Every scalar counter with its name, for metrics and `stats`.
             pub fn named(&self) -> Vec<(&'static str, u64)> {
                 vec![$((stringify!($name), self.$name.read()),)*]

@@ -466,6 +466,11 @@ fn rules_text(rules: Option<&RuleSetInfo>) -> String {
     })
 }
 
+/// A size for people: no promise is told to the byte.
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}
+
 fn status_text(status: &StatusReply) -> String {
     let mut table = Table::new(&[
         "SEGMENT",
@@ -500,7 +505,7 @@ fn status_text(status: &StatusReply) -> String {
         status.pid,
         seconds(status.uptime_seconds),
         status.config,
-        write_size(status.memory_max_bytes),
+        mebibytes(status.memory_max_bytes),
         plural(status.blocks, "block", "in force"),
         plural(status.exclusions, "exclusion", "in force"),
         rules_text(status.rules.as_ref())

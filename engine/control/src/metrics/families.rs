@@ -102,14 +102,14 @@ impl Figures {
         let each = |of: &dyn Fn(&WorkerFigures) -> u64| {
             self.workers.iter().map(|w| (w.labels(), float(of(w)))).collect::<Vec<_>>()
         };
-        for (at, (name, _)) in LaneCounters::default().named().iter().enumerate() {
+        let named = LaneCounters::default().named();
+        for (at, ((name, _), help)) in named.iter().zip(LaneCounters::MEANINGS).enumerate() {
             let value = |w: &WorkerFigures| w.lane.named().get(at).map_or(0, |(_, n)| *n);
             let (kind, suffix) = match LANE_GAUGES.contains(name) {
                 true => (Kind::Gauge, ""),
                 false => (Kind::Counter, "_total"),
             };
-            let help = format!("Worker's figure `{name}`, see ARCHITECTURE.");
-            to.add(&format!("lane_{name}{suffix}"), &help, kind, each(&value));
+            to.add(&format!("lane_{name}{suffix}"), help.trim(), kind, each(&value));
         }
         let table = |w: &WorkerFigures| w.blocks;
         to.add("lane_blocks", "Blocks in a worker's table.", Kind::Gauge, each(&table));

@@ -135,6 +135,20 @@ fn the_text_comes_back() {
 }
 
 #[test]
+fn each_family_says_what_it_counts() {
+    let text = figures().text();
+    let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
+    for (name, help) in helps {
+        let is_said = help.ends_with('.') && help == help.trim() && !help.contains("ARCHITECTURE");
+        assert!(is_said, "{name}: {help}");
+    }
+    assert!(
+        text.contains("lane_orders_waited_total Orders to the book"),
+        "a sentence of the counter's own"
+    );
+}
+
+#[test]
 fn both_forms_say_the_same() {
     let figures = figures();
     let json: serde_json::Value = serde_json::from_str(&figures.json()).unwrap();

@@ -7,14 +7,14 @@ use tempfile::TempDir;
 
 /// A detector that finds nothing, in the fewest words that the ABI takes.
 pub(crate) fn guest(name: &str, version: &str, scope: &str) -> Vec<u8> {
-    guest_of(name, version, scope, "flow-start")
+    guest_of(name, version, scope, "events = ['flow-start']")
 }
 
-/// The same, shown events of this kind.
-fn guest_of(name: &str, version: &str, scope: &str, event: &str) -> Vec<u8> {
+/// The same, with this line about what it is shown.
+fn guest_of(name: &str, version: &str, scope: &str, shown: &str) -> Vec<u8> {
     let manifest = format!(
         "name = '{name}'\nvendor = 'test'\nversion = '{version}'\nabi = {ABI}\n\
-         classes = ['attack']\nscope = '{scope}'\nevents = ['{event}']\nmemory_mib = 4\n\
+         classes = ['attack']\nscope = '{scope}'\n{shown}\nmemory_mib = 4\n\
          gid = 9\nsids = [1, 9]\n"
     );
     let word = |n: u32| n.to_le_bytes().map(|b| format!("\\{b:02x}")).concat();
@@ -116,16 +116,30 @@ fn who_reads_streams_needs_an_engine_that_was_begun_with_such() {
         let dir = directory(&[("a.wasm", "ape", "1.0.0", "flow")]);
         let set = load(&dir, &none).unwrap();
         let reader = dir.path().join("reader.wasm");
-        fs::write(&reader, guest_of("reader", "1.0.0", "flow", kind)).unwrap();
+        let shown = format!("events = ['{kind}']");
+        fs::write(&reader, guest_of("reader", "1.0.0", "flow", &shown)).unwrap();
         let refused = set.swap(&reader, &none).unwrap_err().to_string();
         assert!(!set.reads() && refused.contains("reader.wasm"), "{refused}");
         assert!(refused.ends_with("; put the file into plugins.dir and restart"), "{refused}");
         let heir = dir.path().join("heir");
-        fs::write(&heir, guest_of("ape", "2.0.0", "flow", kind)).unwrap();
+        fs::write(&heir, guest_of("ape", "2.0.0", "flow", &shown)).unwrap();
         assert!(set.swap(&heir, &none).is_err(), "nor in the place of one that reads none");
         let set = load(&dir, &none).unwrap();
         assert!(set.reads() && set.swap(&heir, &none).is_ok(), "begun with the reader");
     }
+}
+
+#[test]
+fn who_reads_rules_is_not_said_to_be_switched_off_where_there_are_none() {
+    let none = config::Plugins::default();
+    let dir = directory(&[("a.wasm", "ape", "1.0.0", "flow")]);
+    let set = load(&dir, &none).unwrap();
+    let reader = dir.path().join("reader.wasm");
+    let shown = "events = ['flow-start']\nsection = 'rules'";
+    fs::write(&reader, guest_of("reader", "1.0.0", "flow", shown)).unwrap();
+    let refused = set.swap(&reader, &none).unwrap_err();
+    assert!(matches!(refused, PluginSetError::NoReader), "{refused}");
+    assert!(refused.to_string().contains("write [rules] files"), "{refused}");
 }
 
 #[test]
