@@ -81,7 +81,7 @@ impl InHand {
 
     /// Another frame in its place. Its headers are to be read next.
     #[inline]
-    fn renew(&mut self, index: FrameIndex, side: PortSide, at: Tick, wire_len: u32) {
+    pub(crate) fn renew(&mut self, index: FrameIndex, side: PortSide, at: Tick, wire_len: u32) {
         (self.index, self.side, self.at, self.wire_len) = (index, side, at, wire_len);
         (self.number, self.fragment, self.flow, self.fate) = (0, None, None, Fate::Forward);
     }

@@ -22,7 +22,8 @@ use portcullis_detect::{HostEvent, HostShard, Profile, SeatCounters, Turns};
 use portcullis_enforce::{Book, BookEvent, Outbox};
 use portcullis_flow::HashKey;
 use portcullis_types::{
-    BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, SegmentId, Tick, VlanStack,
+    BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, PortSide, SegmentId, Tick,
+    VlanStack,
 };
 use portcullis_verdict::{BurstVerdicts, Effect};
 use portcullis_wire::{Checks, LinkType};
@@ -71,6 +72,8 @@ pub struct Replay {
     now: Tick,
     frames: u64,
     jobs: Vec<LaneJob>,
+    /// The frame whose headers are being read.
+    held: InHand,
     /// Events for the host-scope detectors; empty between windows.
     heard: Vec<(FrameIndex, HostEvent)>,
     vlans: BTreeSet<VlanStack>,
@@ -112,6 +115,7 @@ impl Replay {
             pending: VecDeque::new(),
             now: Tick::ZERO,
             frames: 0,
+            held: InHand::new(FrameIndex(0), PortSide::A, Tick::ZERO, 0),
             heard: Vec::new(),
             vlans: BTreeSet::new(),
             parts,
@@ -204,15 +208,16 @@ impl Replay {
     /// lane that owns it. Done as they come: by the end of a window their bytes have left the
     /// caches.
     fn deal<S: FrameSource>(&mut self, source: &S, frames: &[RxFrame], first: usize) {
+        let checks = self.parts.lanes.first().map_or_else(Default::default, Lane::checks);
         let mut last = None;
         for (at, frame) in frames.iter().enumerate().skip(first) {
             self.now = self.now.max(frame.at);
             let index = FrameIndex(u16::try_from(at).unwrap_or(u16::MAX));
             // A capture's clock may step back; the street's never does.
-            let mut held = InHand::new(index, frame.side, self.now, frame.wire_len);
+            let held = &mut self.held;
+            held.renew(index, frame.side, self.now, frame.wire_len);
             held.number = frame.number;
-            let checks = self.parts.lanes.first().map_or_else(Default::default, Lane::checks);
-            read_headers(&mut held, source.bytes(&frame.slot), link(frame), checks);
+            read_headers(held, source.bytes(&frame.slot), link(frame), checks);
             let vlan = match &held.packet {
                 Some(packet) => Some(packet.vlan),
                 None => vlan_of_malformed(source.bytes(&frame.slot), link(frame), checks),
@@ -224,7 +229,7 @@ impl Replay {
             let lane =
                 owner(&self.parts.key, self.parts.segment, held.packet.as_ref(), self.jobs.len());
             if let Some(job) = self.jobs.get_mut(lane) {
-                job.held.push(held);
+                job.held.push(*held);
             }
         }
     }
