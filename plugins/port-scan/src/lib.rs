@@ -260,7 +260,7 @@ impl PortScan {
         let router = self.links.is_router(event.flow().client_mac);
         let sender = sender(self.hasher, event);
         let failures = source.failures;
-        for report in &mut source.reports {
+        for report in source.reports_mut() {
             let arp_of_router = router && report.sid == Shape::Sweep as u32 + Technique::Arp as u32;
             if report.sid == 0
                 || report.sender != sender
@@ -288,10 +288,10 @@ impl PortScan {
 /// Whether a report says more than the source's earlier ones. The same probes are not told twice,
 /// under another name or because an honest connection came after them: only a scan that goes on is.
 fn is_news(source: &Source, report: &Report, repeat_ms: u32) -> bool {
-    let mut told = source.reports.iter().filter(|r| r.sid != 0);
+    let mut told = source.reports().iter().filter(|r| r.sid != 0);
     let goes_on = told.all(|r| report.attempts >= r.attempts.saturating_add(PROBES_REPEATED));
-    match source.reports.iter().find(|r| r.sid == report.sid) {
-        None => goes_on || report.proven && source.reports.iter().all(|r| !r.proven),
+    match source.reports().iter().find(|r| r.sid == report.sid) {
+        None => goes_on || report.proven && source.reports().iter().all(|r| !r.proven),
         Some(r) => {
             report.proven && !r.proven
                 || report.failures >= r.failures.saturating_mul(2)
@@ -302,7 +302,7 @@ fn is_news(source: &Source, report: &Report, repeat_ms: u32) -> bool {
 
 /// Puts a report in the place of the same rule's last one, else of the oldest.
 fn remember(source: &mut Source, report: Report, now: Millis) {
-    let place = source.reports.iter_mut().max_by_key(|r| {
+    let place = source.reports_mut().iter_mut().max_by_key(|r| {
         if r.sid == report.sid { (2, 0) } else { (u32::from(r.sid == 0), age(now, r.at)) }
     });
     if let Some(place) = place {

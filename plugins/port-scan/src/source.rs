@@ -125,8 +125,8 @@ const NO_REPORT: Report = Report {
 
 /// What is known of a source.
 ///
-/// What a search and an eviction read of each source lies first, in one cache line: a newcomer
-/// looks at all eight of its set.
+/// What a search and an eviction read of each source is one cache line, and the eight of a set lie
+/// next to each other: a newcomer looks at all of them. Its probes are elsewhere.
 #[derive(Clone)]
 #[repr(C, align(64))]
 pub(crate) struct Source {
@@ -141,9 +141,27 @@ pub(crate) struct Source {
     /// Probes made, the same ones again included, but for those that succeeded: what tells a scan
     /// that goes on from an honest connection after one.
     pub(crate) attempts: u32,
-    pub(crate) reports: [Report; REPORTS],
+    /// From the first probe in its place on.
+    memory: Option<Box<Memory>>,
+}
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Source>() == 64);
+
+/// What a source did, and what was said about it.
+#[derive(Clone)]
+struct Memory {
+    reports: [Report; REPORTS],
     probes: [Probe; PROBES],
     successes: [Success; SUCCESSES],
+}
+
+impl Memory {
+    const EMPTY: Memory = Memory {
+        reports: [NO_REPORT; REPORTS],
+        probes: [NO_PROBE; PROBES],
+        successes: [NO_SUCCESS; SUCCESSES],
+    };
 }
 
 impl Source {
@@ -153,17 +171,29 @@ impl Source {
         failures: 0,
         proven_at: None,
         attempts: 0,
-        reports: [NO_REPORT; REPORTS],
-        probes: [NO_PROBE; PROBES],
         len: 0,
-        successes: [NO_SUCCESS; SUCCESSES],
         succeeded: 0,
+        memory: None,
     };
+
+    fn memory(&mut self) -> &mut Memory {
+        self.memory.get_or_insert_with(|| Box::new(Memory::EMPTY))
+    }
+
+    /// The findings that were sent, and places for them; none before its first probe.
+    pub(crate) fn reports(&self) -> &[Report] {
+        self.memory.as_deref().map_or(&[], |memory| &memory.reports)
+    }
+
+    /// See [`Source::reports`].
+    pub(crate) fn reports_mut(&mut self) -> &mut [Report] {
+        self.memory.as_deref_mut().map_or(&mut [], |memory| &mut memory.reports)
+    }
 
     /// Starts over for another source.
     pub(crate) fn restart(&mut self, key: Key, now: Millis) {
-        if self.reports.iter().any(|r| r.sid != 0) {
-            self.reports = [NO_REPORT; REPORTS];
+        if self.reports().iter().any(|r| r.sid != 0) {
+            self.reports_mut().fill(NO_REPORT);
         }
         let Source { failures, len, succeeded, .. } = self;
         (*failures, *len, *succeeded) = (0, 0, 0);
@@ -182,15 +212,17 @@ impl Source {
     }
 
     pub(crate) fn probes(&self) -> &[Probe] {
-        self.probes.get(..self.len).unwrap_or(&[])
+        self.memory.as_ref().and_then(|memory| memory.probes.get(..self.len)).unwrap_or(&[])
     }
 
     pub(crate) fn successes(&self) -> &[Success] {
-        self.successes.get(..self.succeeded.min(SUCCESSES)).unwrap_or(&[])
+        let used = self.succeeded.min(SUCCESSES);
+        self.memory.as_ref().and_then(|memory| memory.successes.get(..used)).unwrap_or(&[])
     }
 
     pub(crate) fn find(&mut self, like: Aim) -> Option<&mut Probe> {
-        self.probes.get_mut(..self.len)?.iter_mut().find(|p| {
+        let probes = self.memory.as_mut()?.probes.get_mut(..self.len)?;
+        probes.iter_mut().find(|p| {
             p.aim.target == like.target
                 && p.aim.port == like.port
                 && p.aim.technique.is_like(like.technique)
@@ -209,10 +241,11 @@ impl Source {
             return false;
         }
         self.failures = self.failures.saturating_add(1);
-        let at = if self.len < PROBES { self.len } else { self.oldest(now) };
-        let Some(place) = self.probes.get_mut(at) else { return true };
+        let is_full = self.len == PROBES;
+        let at = if is_full { self.oldest(now) } else { self.len };
+        let Some(place) = self.memory().probes.get_mut(at) else { return true };
         let waits = matches!(place.outcome, Outcome::Pending | Outcome::Answered);
-        if self.len == PROBES && waits && age(now, place.at) <= grace {
+        if is_full && waits && age(now, place.at) <= grace {
             return true;
         }
         *place = Probe { aim, outcome: Outcome::Pending, sender, at: now };
@@ -233,13 +266,12 @@ impl Source {
                 && p.aim.technique.is_like(aim.technique)
         };
         if let Some(at) = self.probes().iter().position(like) {
-            self.len -= 1;
-            self.probes.swap(at, self.len);
+            self.take_out(at);
             self.failures = self.failures.saturating_sub(1);
         }
         self.attempts = self.attempts.saturating_sub(1);
         let slot = self.succeeded % SUCCESSES;
-        if let Some(place) = self.successes.get_mut(slot) {
+        if let Some(place) = self.memory().successes.get_mut(slot) {
             *place = Success { port: aim.port, technique: aim.technique, at: now };
         }
         self.succeeded += 1;
@@ -248,13 +280,20 @@ impl Source {
         }
     }
 
+    /// Forgets a probe; the last one takes its place.
+    fn take_out(&mut self, at: usize) {
+        self.len = self.len.saturating_sub(1);
+        if let Some(memory) = &mut self.memory {
+            memory.probes.swap(at, self.len);
+        }
+    }
+
     /// Drops what no window reaches any more.
     pub(crate) fn forget_older(&mut self, now: Millis, window: u32) {
         let mut at = 0;
         while let Some(probe) = self.probes().get(at) {
             if age(now, probe.at) > window {
-                self.len -= 1;
-                self.probes.swap(at, self.len);
+                self.take_out(at);
             } else {
                 at += 1;
             }
