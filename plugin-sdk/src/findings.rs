@@ -141,8 +141,20 @@ impl<'a> Findings<'a> {
 
     /// Not interested any more in the event's transaction, direction or flow.
     pub fn done(&mut self, scope: DoneScope) {
-        let done = Done { event: self.event, scope: scope.number(), reserved: [0; 3] };
+        let done = Done { event: self.event, scope: scope.number(), until: [0; 3] };
         self.outbox.done(&done);
+    }
+
+    /// Not interested in what is found in the event's flow until it has had so many KiB of frames,
+    /// both ways together ([`crate::EventView::flow`]). Until then its bytes are not looked
+    /// through, unless another detector wants it; what is wanted without a hit is shown. Beyond 16
+    /// GiB it does nothing.
+    pub fn pause(&mut self, until_kib: u64) {
+        let Some([a, b, c, 0]) = u32::try_from(until_kib).ok().map(u32::to_le_bytes) else {
+            return;
+        };
+        let scope = DoneScope::Pause.number();
+        self.outbox.done(&Done { event: self.event, scope, until: [a, b, c] });
     }
 
     /// This plugin's slot of the event's flow: zeroed at the flow's start, `flow_state` bytes

@@ -80,7 +80,7 @@
 //! | `snap` | 0 | bytes wanted of each buffer, e.g. of a packet's payload, at most 65,535 |
 //! | `[snaps]` | as `snap` | by kind of buffer: `"http.uri" = 1024` |
 //! | `only_hits` | false | packets, streams, transactions only where a pattern was found |
-//! | `section` | – | rules and patterns come from this section, given by the operator |
+//! | `section` | – | rules, beside those here, and patterns come from this section |
 //! | `memory_mib` | 16 | more needs a grant |
 //! | `fuel` | 100,000 | units for one event (about 10–30 µs) |
 //! | `fuel_init`, `fuel_tick` | 100 M, 10 M | units for init and for a tick |
@@ -146,6 +146,8 @@
 //! * **A panic costs the event's flow its scan**, not the engine: it is reported, the flow goes on
 //!   unscanned, and a spare instance judges the other events. Write total code all the same.
 //! * **Time comes with the events** and there is no other clock, so that a replay is exact.
+//! * **Say [`Findings::pause`]** where a flow's hits cost more than its bytes are worth: it is not
+//!   looked through until it has had more.
 //! * **Say [`Findings::done`]** as soon as a flow is of no more interest: only then can bulk
 //!   traffic take the fast road.
 //! * Use [`HashMap`]: its key comes from the host, so that nobody can choose colliding keys.

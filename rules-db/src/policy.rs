@@ -34,6 +34,15 @@ pub struct Judgement {
     pub attack: Vec<String>,
 }
 
+impl Judgement {
+    /// Whether more than a report can come of it: by its own action, or raised by the ceilings as
+    /// they are shipped.
+    pub fn may_act(&self) -> bool {
+        self.action > Action::Report
+            || self.confidence == Confidence::High && self.severity >= Severity::High
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ClassWord {

@@ -70,6 +70,7 @@ impl PluginFigures {
         sum.lost += seat.lost;
         sum.dones_refused += seat.dones_refused;
         sum.unjudged += seat.unjudged;
+        sum.paused += seat.paused;
         sum.slotless += seat.slotless;
         sum.events_lost += seat.events_lost;
         for (to, from) in sum.refused.iter_mut().zip(seat.refused) {

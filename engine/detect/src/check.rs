@@ -79,14 +79,15 @@ pub(crate) struct Knowledge<'a> {
     pub(crate) limits: &'a HostLimits,
 }
 
-/// The rule that a verdict names: of the manifest, or of the section where that has the rules.
+/// The rule that a verdict names: of the section where that has it, or else of the manifest.
 fn rule(plugin: &Plugin, rules: &mut RuleCache, gid: u32, sid: u32) -> Option<Rule> {
+    let manifest = &plugin.manifest;
     match &plugin.reading.data.rules {
-        Some(table) if plugin.manifest.section.is_some() => {
-            let gid = if gid == 0 { plugin.manifest.gid } else { gid };
-            rules.rule(&**table, gid, sid)
+        Some(table) if manifest.section.is_some() => {
+            let named = if gid == 0 { manifest.gid } else { gid };
+            rules.rule(&**table, named, sid).or_else(|| manifest.own_rule(gid, sid).cloned())
         }
-        _ => plugin.manifest.rule(sid).cloned(),
+        _ => manifest.rule(sid).cloned(),
     }
 }
 

@@ -56,7 +56,14 @@ impl FlowHost {
         let direction = offer.event.direction;
         let free = self.panel.interests.wanting_without_hits(seats, kind, direction, offer.flow);
         if free != seats {
-            seats = free | (seats & self.panel.hit(offer.hits));
+            let mut found = seats & !free & self.panel.hit(offer.hits);
+            if let (Some(flow), true) = (offer.flow_ref, found != 0) {
+                let kib = (offer.flow.bytes_to_server + offer.flow.bytes_to_client) >> 10;
+                let paused = found & self.masks.paused(flow, kib);
+                self.panel.count_paused(paused);
+                found &= !paused;
+            }
+            seats = free | found;
         }
         self.panel.offer(seats, kind, offer);
         self.mark();
@@ -98,6 +105,14 @@ impl FlowHost {
     #[inline]
     pub fn reads(&self, flow: FlowRef, direction: Direction, kind: EventKind) -> bool {
         self.panel.interests.readers_of(kind) & !self.masks.done(flow, direction.number()) != 0
+    }
+
+    /// Whether what is found in a flow that has had so many KiB of frames is of use: not where all
+    /// that look for anything have paused it.
+    #[inline]
+    pub fn looks(&self, flow: FlowRef, kib: u64) -> bool {
+        let looking = self.panel.interests.looking();
+        looking == 0 || looking & !self.masks.paused(flow, kib) != 0
     }
 
     /// Puts a warmed instance to work, at a burst boundary. An id that is there already is

@@ -34,6 +34,8 @@ pub struct Interests {
     applications: [Seats; APPLICATIONS],
     /// Plugins that want packets, streams and transactions only with hits.
     only_hits: Seats,
+    /// Plugins that can have patterns.
+    looking: Seats,
     /// What they want without, by the number of the kind.
     always: [Vec<(Seats, Always)>; 16],
 }
@@ -55,6 +57,7 @@ impl Default for Interests {
             all_applications: 0,
             applications: [0; APPLICATIONS],
             only_hits: 0,
+            looking: 0,
             always: Default::default(),
         }
     }
@@ -104,6 +107,7 @@ impl Interests {
                 *seats |= bit;
             }
         }
+        self.looking |= if manifest.looks() { bit } else { 0 };
         if manifest.only_hits {
             self.only_hits |= bit;
             for row in always {
@@ -223,6 +227,12 @@ impl Interests {
     #[inline]
     pub fn readers_of(&self, kind: EventKind) -> Seats {
         self.kinds.get(usize::from(kind.number())).copied().unwrap_or(0)
+    }
+
+    /// Which plugins can have patterns.
+    #[inline]
+    pub(crate) fn looking(&self) -> Seats {
+        self.looking
     }
 
     /// Which plugins read packets, streams or transactions.

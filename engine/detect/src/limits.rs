@@ -103,8 +103,8 @@ impl HostLimits {
     /// What one host keeps for each flow, whatever the plugins.
     pub fn memory_terms(&self) -> Vec<MemoryTerm> {
         vec![MemoryTerm {
-            what: format!("plugin masks of {} flows, 20 bytes", self.flows),
-            bytes: u64::from(self.flows) * 20,
+            what: format!("plugin masks of {} flows, 28 bytes", self.flows),
+            bytes: u64::from(self.flows) * 28,
         }]
     }
 }

@@ -102,7 +102,7 @@ pub struct Manifest {
     pub max_action: Action,
     /// Generator id.
     pub gid: u32,
-    /// Rules, ordered by sid; none where they come from a section.
+    /// Rules, ordered by sid; beside those of the section, where there is one.
     pub rules: Vec<Rule>,
 }
 
@@ -144,9 +144,11 @@ impl Manifest {
         if self.scope == Scope::Host && !self.patterns.is_empty() {
             return Err(bad("`[[pattern]]` is for scope = \"flow\"; remove it"));
         }
-        if self.section.is_some() && !(self.patterns.is_empty() && self.rules.is_empty()) {
-            return Err(bad("with `section`, rules and patterns are in the section; remove \
-                 [[rule]], [[pattern]] and [[regex]]"));
+        if self.section.is_some() && !self.patterns.is_empty() {
+            return Err(bad(
+                "with `section`, patterns are in the section; remove [[pattern]] and \
+                 [[regex]]",
+            ));
         }
         if self.only_hits && !self.looks() {
             return Err(bad(
@@ -180,6 +182,11 @@ impl Manifest {
     pub fn rule(&self, sid: u32) -> Option<&Rule> {
         let at = self.rules.binary_search_by_key(&sid, |r| r.meta.id.sid).ok()?;
         self.rules.get(at)
+    }
+
+    /// One of its own rules, beside those of a section; `gid` 0 is its own generator.
+    pub(crate) fn own_rule(&self, gid: u32, sid: u32) -> Option<&Rule> {
+        self.rule(sid).filter(|_| gid == 0 || gid == self.gid)
     }
 
     /// Whether a kind of event is wanted.

@@ -107,6 +107,16 @@ impl Panel {
         hits.iter().fold(0, |all, hit| all | bit(hit))
     }
 
+    /// Plugins were not shown what was found, since they had paused.
+    #[inline]
+    pub(crate) fn count_paused(&mut self, seats: Seats) {
+        if seats != 0 {
+            for seat in self.seats.iter_mut().filter(|s| s.bit & seats != 0) {
+                seat.counters.paused += 1;
+            }
+        }
+    }
+
     fn run_seat(&mut self, index: usize) {
         let Some(seat) = self.seats.get_mut(index) else { return };
         if seat.run(&mut desk!(self)) {

@@ -153,8 +153,10 @@ impl Plugin {
     /// One of its rules, wherever they come from; `gid` 0 stands for the manifest's.
     pub fn rule(&self, gid: u32, sid: u32) -> Option<Rule> {
         match &self.reading.data.rules {
-            Some(table) if self.manifest.section.is_some() => table.rule(gid, sid),
-            _ => self.manifest.rule(sid).filter(|_| gid == 0 || gid == self.manifest.gid).cloned(),
+            Some(table) if self.manifest.section.is_some() => {
+                table.rule(gid, sid).or_else(|| self.manifest.own_rule(gid, sid).cloned())
+            }
+            _ => self.manifest.own_rule(gid, sid).cloned(),
         }
     }
 

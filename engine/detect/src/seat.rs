@@ -85,6 +85,8 @@ pub struct SeatCounters {
     pub faults: [u64; 4],
     /// Events not shown since the plugin rested or its sender was muted.
     pub unjudged: u64,
+    /// Events with hits that were not shown since the plugin wanted no more of the flow's.
+    pub paused: u64,
     /// Flows beyond the table: shown without a slot.
     pub slotless: u64,
     /// Plugin events that found no room.
@@ -499,6 +501,10 @@ fn mark(
         DoneScope::Direction => Finished::Direction(offered.direction.min(1)),
         DoneScope::Transaction if offered.transaction == 0 => return None,
         DoneScope::Transaction => Finished::Transaction(offered.transaction),
+        DoneScope::Pause => {
+            let [a, b, c] = done.until;
+            Finished::Hits(u32::from_le_bytes([a, b, c, 0]))
+        }
     };
     Some((offered.flow?, finished))
 }

@@ -51,6 +51,9 @@ struct Mask {
     /// and shown again: done saves work, and nothing depends on it.
     transaction: u32,
     finished: u32,
+    /// Who wants no hits of the flow before it has had so many KiB of frames.
+    paused: u32,
+    until: u32,
 }
 
 /// What is finished with.
@@ -62,6 +65,8 @@ pub(crate) enum Finished {
     Flow,
     /// One transaction, by its id.
     Transaction(u32),
+    /// What is found, until the flow has had so many KiB of frames.
+    Hits(u32),
 }
 
 impl Masks {
@@ -95,6 +100,19 @@ impl Masks {
         }
     }
 
+    /// Who wants no hits of a flow that has had so many KiB of frames.
+    #[inline]
+    pub(crate) fn paused(&self, (index, generation): FlowRef, kib: u64) -> u32 {
+        match self.flows.get(index as usize) {
+            Some(mask)
+                if mask.generation == generation.wrapping_add(1) && kib < u64::from(mask.until) =>
+            {
+                mask.paused
+            }
+            _ => 0,
+        }
+    }
+
     pub(crate) fn mark(&mut self, (index, generation): FlowRef, bit: u32, what: Finished) {
         let index = index as usize;
         if (self.flows.len()..self.room).contains(&index) {
@@ -104,6 +122,13 @@ impl Masks {
         let generation = generation.wrapping_add(1);
         if mask.generation != generation {
             *mask = Mask { generation, ..Mask::default() };
+        }
+        if let Finished::Hits(until) = what {
+            // Of several the shortest pause holds: it saves work, and nothing depends on it.
+            let others = mask.paused & !bit;
+            mask.until = if others == 0 { until } else { mask.until.min(until) };
+            mask.paused |= bit;
+            return;
         }
         if let Finished::Transaction(id) = what {
             if mask.transaction != id {
@@ -149,5 +174,18 @@ mod tests {
         assert_eq!((masks.finished((0, 6), 7), masks.done((0, 5), 0)), (0, 0b1));
         masks.mark((0, 5), 0b1, Finished::Transaction(8));
         assert_eq!((masks.finished((0, 5), 7), masks.finished((0, 5), 8)), (0, 0b1));
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_flow_s_bytes() {
+        let mut masks = Masks::new(2);
+        masks.mark((1, 5), 0b10, Finished::Hits(8));
+        assert_eq!((masks.paused((1, 5), 7), masks.paused((1, 5), 8)), (0b10, 0));
+        assert_eq!((masks.paused((1, 6), 7), masks.paused((0, 5), 7)), (0, 0), "other flows");
+        assert_eq!(masks.done((1, 5), 0), 0, "events without a hit go on");
+        masks.mark((1, 5), 0b10, Finished::Hits(20));
+        assert_eq!((masks.paused((1, 5), 19), masks.paused((1, 5), 20)), (0b10, 0));
+        masks.mark((1, 5), 0b1, Finished::Hits(12));
+        assert_eq!((masks.paused((1, 5), 11), masks.paused((1, 5), 12)), (0b11, 0), "the shorter");
     }
 }

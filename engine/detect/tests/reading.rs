@@ -95,9 +95,22 @@ fn shown(kind: u16, transaction: u32, bytes: &[u8]) -> Shown<'_> {
 }
 
 /// Offers a transaction's event of a flow; `code` is what the guests below go by.
-fn offer(host: &mut FlowHost, (flow, code): (u32, u16), of: &[Shown<'_>], hits: &[OfferedHit]) {
+fn offer(host: &mut FlowHost, about: (u32, u16), of: &[Shown<'_>], hits: &[OfferedHit]) {
+    offer_after(host, 0, about, of, hits);
+}
+
+/// As [`offer`], of a flow that has had so many bytes.
+fn offer_after(
+    host: &mut FlowHost,
+    bytes: u64,
+    (flow, code): (u32, u16),
+    of: &[Shown<'_>],
+    hits: &[OfferedHit],
+) {
     let rec = FlowRec {
         id: u64::from(flow),
+        bytes_to_server: bytes / 2,
+        bytes_to_client: bytes - bytes / 2,
         protocol: 6,
         server_port: 80,
         application: application::HTTP,
@@ -191,6 +204,9 @@ impl Detector for Reader {
         assert!(out.fuel() > 0 && event.application() == application::HTTP);
         if event.code() == 7 {
             out.done(DoneScope::Transaction);
+        }
+        if event.code() == 8 {
+            out.pause(5);
         }
         let draft = out.find(1).text(format_args!("{said}"));
         match body {
@@ -346,6 +362,24 @@ fn only_hits_and_finished_transactions_are_not_shown() {
     assert_eq!(run(&mut host).0.len(), 2, "not with others");
 }
 
+#[test]
+fn a_flow_that_its_detector_paused_is_not_looked_through_until_it_has_had_more_bytes() {
+    let plugin = reader("only_hits = true\nsnap = 4\n", section(b"--HEAD--"));
+    let mut host = host(&plugin);
+    let uri = |transaction| [shown(buffer_kind::HTTP_URI, transaction, b"/login")];
+    let hit = [OfferedHit { plugin: ID, buffer: 0, pattern: 0, end: 6 }];
+    offer_after(&mut host, 100, (1, 8), &uri(1), &hit);
+    assert_eq!(run(&mut host).0.len(), 1);
+    assert!(!host.looks((1, 1), 4) && host.looks((1, 1), 5) && host.looks((2, 1), 4));
+    offer_after(&mut host, 4 << 10, (1, 0), &uri(2), &hit);
+    assert_eq!(run(&mut host).0.len(), 0);
+    offer_after(&mut host, 4 << 10, (2, 0), &uri(2), &hit);
+    offer_after(&mut host, 5 << 10, (1, 0), &uri(3), &hit);
+    assert_eq!(run(&mut host).0.len(), 2, "another flow, and the same later");
+    let (_, counters) = host.counters().next().unwrap();
+    assert_eq!((counters.paused, counters.dones_refused), (1, 0));
+}
+
 struct Table;
 impl RuleTable for Table {
     fn rule(&self, gid: u32, sid: u32) -> Option<Rule> {
@@ -387,7 +421,7 @@ impl Detector for Namer {
 
 #[test]
 fn rules_come_from_the_section_and_no_others_are_believed() {
-    let manifest = format!("{HEAD}section = \"rules\"\n").replace("gid = 900", "gid = 1");
+    let manifest = format!("{HEAD}section = \"rules\"\n{RULE}").replace("gid = 900", "gid = 1");
     let load = |data| {
         let factory =
             || -> Box<dyn portcullis_detect::abi::NativeGuest> { Box::new(Guest::<Namer>::new()) };
@@ -407,6 +441,11 @@ fn rules_come_from_the_section_and_no_others_are_believed() {
     assert!(Arc::ptr_eq(&findings[0].rule, &findings[1].rule), "built once");
     let (_, counters) = host.counters().next().unwrap();
     assert_eq!(counters.refused[portcullis_detect::Refusal::Rule as usize], 1);
+    // The manifest's own rule stands beside them.
+    let own = load(PluginData { rules: Some(Arc::new(Table)), ..section(b"") }).unwrap();
+    assert_eq!(own.rule(0, 1).unwrap().meta.message, "something");
+    assert_eq!(own.rule(1, 2_000_001).unwrap().meta.message, "from the section");
+    assert!(own.rule(2, 1).is_none() && own.rule(1, 3).is_none());
 }
 
 const IMPORTS: &str = r#"

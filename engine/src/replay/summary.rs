@@ -191,6 +191,7 @@ fn detectors(replay: &Replay, names: &[Arc<str>]) -> Value {
         sum.verdicts += seat.verdicts;
         sum.lost += seat.lost + seat.buffers_cut + seat.hits_cut + seat.events_lost;
         sum.unjudged += seat.unjudged;
+        sum.paused += seat.paused;
         for (sum, n) in sum.refused.iter_mut().zip(seat.refused) {
             *sum += n;
         }
@@ -208,6 +209,7 @@ fn detectors(replay: &Replay, names: &[Arc<str>]) -> Value {
             "faults": labelled(FaultKind::ALL.map(FaultKind::name), seat.faults),
             "lost": seat.lost,
             "unjudged": seat.unjudged,
+            "paused": seat.paused,
         })
     });
     Value::Array(rows.collect())
@@ -238,6 +240,7 @@ fn readings(replay: &Replay) -> Value {
         "scanned_bytes": sum(|r| r.scans.bytes),
         "hits": sum(|r| r.scans.hits),
         "hits_lost": sum(|r| r.scans.hits_lost),
+        "paused_bytes": sum(|r| r.scans.paused),
         "offered": sum(|r| r.offered),
     })
 }

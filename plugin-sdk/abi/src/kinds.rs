@@ -358,6 +358,9 @@ numbers! {
         Direction = 1 "direction",
         /// The flow.
         Flow = 2 "flow",
+        /// What was found in the flow, until [`crate::Done::until`]: it costs more than the flow's
+        /// bytes pay for. Events that the detector wants without a hit are shown still.
+        Pause = 3 "pause",
     }
 }
 

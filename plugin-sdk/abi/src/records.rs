@@ -354,8 +354,9 @@ pub struct Done {
     pub event: u32,
     /// [`crate::DoneScope`].
     pub scope: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// [`crate::DoneScope::Pause`] only: how many KiB of frames the flow must have, both ways
+    /// together, before its hits are shown again; little-endian. Else zero.
+    pub until: [u8; 3],
 }
 
 /// The head of the output arena. The guest updates it as it goes, so that a fault loses nothing
@@ -495,7 +496,7 @@ layout! {
         evidence_len 36, text_at 40, text_len 44, offender_addr 48, target_addr 64, count 80,
         segment 84, vids 86, order 92,
     }
-    Done 8 { event 0, scope 4, reserved 5 }
+    Done 8 { event 0, scope 4, until 5 }
     Output 32 { progress 0, verdicts 4, dones 8, text 12, lost 16, reserved 20 }
     Layout 64 {
         magic 0, abi 4, input 8, input_len 12, output 16, output_len 20, verdicts_at 24,

@@ -10,6 +10,7 @@
 
 mod candidates;
 
+use crate::budget::{self, Budget, Limits};
 use crate::effects::{self, RuleKey};
 use crate::header;
 use crate::inspect::{Subject, inspect};
@@ -67,6 +68,32 @@ pub struct Counters {
     pub unreadable: u64,
     /// Candidates over the limit of one event.
     pub too_many: u64,
+    /// Rules that were not tried, since the flow could not pay for them,
+    pub rules_over: u64,
+    /// literals that were not followed,
+    pub literals_over: u64,
+    /// and flows of which that was told.
+    pub flows_short: u64,
+}
+
+/// A flow could not pay for all of its candidates, for the first time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Short {
+    /// Rules of this event that were not tried.
+    pub rules: u32,
+    /// Literals of this event that were not followed.
+    pub literals: u32,
+    /// Bytes of the flow so far.
+    pub bytes: u64,
+}
+
+/// What an event's budget came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Passed {
+    /// Told once a flow.
+    pub short: Option<Short>,
+    /// Nothing more of the flow can be judged before it has had so many KiB.
+    pub until_kib: Option<u64>,
 }
 
 /// What became of a rule on an event.
@@ -93,6 +120,13 @@ pub struct Evaluator {
     literals: Vec<u32>,
     /// The rules that waited for more of the event's transaction when it came.
     waited: Vec<u32>,
+    budget: Budget,
+    /// The flow's account is open: the event has hits, or rules have waited for it.
+    is_open: bool,
+    /// What the rule being tried came to.
+    points: u32,
+    /// What was passed over of the event.
+    over: Short,
     /// What was left when the last rule had been tried.
     fuel: u64,
     /// Counters.
@@ -119,12 +153,22 @@ impl Evaluator {
             once: Once::default(),
             literals: Vec::new(),
             waited: Vec::new(),
+            budget: Budget::new(Limits::default()),
+            is_open: false,
+            points: 0,
+            over: Short::default(),
             fuel: 0,
             counters: Counters::default(),
         })
     }
 
-    /// Tries the rules that an event may match; `hits` are numbers of literals.
+    /// How much flows may cost.
+    pub fn limit(&mut self, limits: Limits) {
+        self.budget = Budget::new(limits);
+    }
+
+    /// Tries the rules that an event may match; `hits` are numbers of literals. Says what the
+    /// flow's budget did not allow.
     pub fn judge(
         &mut self,
         world: &mut impl World,
@@ -132,9 +176,43 @@ impl Evaluator {
         pieces: &mut [Piece<'_>],
         hits: impl IntoIterator<Item = u32>,
         out: &mut Vec<Finding>,
-    ) {
+    ) -> Passed {
+        Memory::new(world.slot()).of_set(self.store.keys.set);
+        (self.is_open, self.over) = (false, Short::default());
+        self.rules(world, facts, pieces, hits, out);
+        if !self.is_open {
+            return Passed::default();
+        }
         let mut memory = Memory::new(world.slot());
-        memory.of_set(self.store.keys.set);
+        self.budget.end(&mut memory);
+        let over = Short { bytes: facts.bytes, ..self.over };
+        if over.rules == 0 && over.literals == 0 {
+            return Passed::default();
+        }
+        self.counters.rules_over += u64::from(over.rules);
+        self.counters.literals_over += u64::from(over.literals);
+        let is_first = memory.is_short_first();
+        self.counters.flows_short += u64::from(is_first);
+        Passed { short: is_first.then_some(over), until_kib: self.budget.pause() }
+    }
+
+    /// Opens the flow's account, for the first that costs.
+    fn open_account(&mut self, world: &mut impl World, facts: &Facts) {
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.budget.begin(&Memory::new(world.slot()), facts.bytes);
+        }
+    }
+
+    /// Tries them for as long as the flow can pay.
+    fn rules(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        pieces: &mut [Piece<'_>],
+        hits: impl IntoIterator<Item = u32>,
+        out: &mut Vec<Finding>,
+    ) {
+        let memory = Memory::new(world.slot());
         // Of the packet that passed the flow, the rules before the `pass` are tried still.
         let before = match (memory.is_passed(), self.passed) {
             (false, _) => NONE,
@@ -159,6 +237,11 @@ impl Evaluator {
                 self.counters.unreadable += 1;
                 continue;
             };
+            let is_urgent = body.head.traits & head::URGENT != 0;
+            if because != UNASKED && !self.budget.pays(is_urgent) {
+                self.over.rules += 1;
+                continue;
+            }
             if !self.heads(world, facts, (rule, because), &body.head) {
                 continue;
             }
@@ -195,6 +278,9 @@ impl Evaluator {
             return true;
         }
         self.counters.tried += 1;
+        if because != UNASKED {
+            self.budget.charge(budget::HEAD, head.traits & head::URGENT != 0);
+        }
         self.settle(world, facts, rule);
         let literal = (because < WAITED).then_some(because);
         world.spent_on((head.gid, head.sid), literal, false);
@@ -219,7 +305,11 @@ impl Evaluator {
         out: &mut Vec<Finding>,
     ) -> bool {
         self.counters.tried += 1;
+        self.points = budget::BODY;
         let tried = self.attempt(world, facts, pieces, body, rule);
+        if because != UNASKED {
+            self.budget.charge(self.points, body.head.traits & head::URGENT != 0);
+        }
         let left = world.fuel();
         self.suspensions.spent(rule, facts.at, self.fuel.saturating_sub(left));
         self.fuel = left;
@@ -382,6 +472,10 @@ impl Evaluator {
                 piece.bytes = Cow::Owned(whole);
                 piece.truncated = false;
             }
+            for _ in &part.transforms {
+                let made = budget::points(piece.bytes.len(), budget::BYTES_MADE);
+                self.points = self.points.saturating_add(made);
+            }
             let Some((bytes, handle)) = transformed(world, part, piece) else { continue };
             let subject = Subject {
                 bytes: &bytes,
@@ -395,6 +489,7 @@ impl Evaluator {
             let (variables, store) = (&mut self.variables, &mut self.store);
             let inspected = inspect(&subject, &part.steps, variables, world, store);
             *steps = (*steps).max(inspected.steps);
+            self.points = self.points.saturating_add(inspected.points);
             if inspected.matched {
                 // What was found in bytes made here is no place of the buffer.
                 let place = inspected.evidence.filter(|_| handle.is_some());

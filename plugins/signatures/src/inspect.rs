@@ -4,6 +4,7 @@
 //! Must never know which buffer this is, or what the rule says besides.
 
 use crate::asn1;
+use crate::budget;
 use crate::numbers;
 use crate::search;
 use crate::transform::base64;
@@ -61,6 +62,8 @@ pub(crate) struct Inspection<'i, W, D> {
     found: Option<(usize, usize)>,
     /// Behind the last byte that decided anything.
     touched: Option<usize>,
+    /// Points that looking through bytes came to: [`crate::budget`].
+    points: u32,
 }
 
 /// What came of it.
@@ -72,6 +75,8 @@ pub(crate) struct Inspected {
     pub(crate) evidence: Option<(usize, usize)>,
     /// Steps taken.
     pub(crate) steps: u32,
+    /// What all of it came to: [`crate::budget`].
+    pub(crate) points: u32,
 }
 
 /// Inspects a buffer.
@@ -84,9 +89,12 @@ pub(crate) fn inspect<W: World, D: DataSets<W>>(
 ) -> Inspected {
     let steps_left = STEPS_MAX;
     let (cursor, found, touched) = (0, None, None);
-    let mut run = Inspection { world, data, variables, cursor, steps_left, found, touched };
+    let points = 0;
+    let mut run = Inspection { world, data, variables, cursor, steps_left, found, touched, points };
     let matched = run.from(subject, steps) == Outcome::Match;
-    Inspected { matched, evidence: run.found, steps: STEPS_MAX - run.steps_left }
+    let steps = STEPS_MAX - run.steps_left;
+    let points = run.points.saturating_add(steps * budget::STEP);
+    Inspected { matched, evidence: run.found, steps, points }
 }
 
 fn yes_or(holds: bool, otherwise: Outcome) -> Outcome {
@@ -119,6 +127,11 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         if let Some(to) = self.variables.get_mut(at) {
             *to = value;
         }
+    }
+
+    /// Bytes were looked through.
+    fn spend(&mut self, bytes: usize, per_point: usize) {
+        self.points = self.points.saturating_add(budget::points(bytes, per_point));
     }
 
     /// Bytes up to `end` decided on a step.
@@ -253,7 +266,7 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
 
     /// The content's next place in a field of the buffer.
     fn place(
-        &self,
+        &mut self,
         subject: &Subject<'_>,
         c: &Content,
         from: i64,
@@ -268,7 +281,9 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
             let fits = at_end && search::equal(field.get(start..)?, &c.bytes, nocase);
             return fits.then_some((from + start, to));
         }
-        let start = from + search::find(field, &c.bytes, nocase)?;
+        let found = search::find(field, &c.bytes, nocase);
+        self.spend(found.unwrap_or(field.len()), budget::BYTES_SEARCHED);
+        let start = from + found?;
         Some((start, start + c.bytes.len()))
     }
 
@@ -281,6 +296,8 @@ impl<W: World, D: DataSets<W>> Inspection<'_, W, D> {
         let mut none = Outcome::No;
         loop {
             let Ok(start_at) = u32::try_from(from) else { return Outcome::No };
+            self.points = self.points.saturating_add(budget::REGEX);
+            self.spend(subject.bytes.len().saturating_sub(from), budget::BYTES_MATCHED);
             let found = match subject.handle {
                 Some(handle) => self.world.regex(regex, handle, start_at),
                 None => self.world.regex_in(regex, subject.bytes, start_at),

@@ -8,6 +8,7 @@
 //! in tests without host and sandbox.
 
 mod asn1;
+pub mod budget;
 mod effects;
 pub mod evaluate;
 mod header;
@@ -23,7 +24,8 @@ mod suspension;
 mod transform;
 pub mod world;
 
-use evaluate::{Counters, Evaluator, Finding};
+use budget::Limits;
+use evaluate::{Counters, Evaluator, Finding, Short};
 use portcullis_plugin_sdk::abi::{Buffer, FLOW_UNFOLLOWED, NONE};
 use portcullis_plugin_sdk::{
     Action, Detector, Direction, DoneScope, EventKind, EventView, Findings, Handle, Init, Match,
@@ -52,12 +54,24 @@ mod metric {
     pub(super) const UNREADABLE: u32 = 3;
     pub(super) const TOO_MANY: u32 = 4;
     pub(super) const NO_RULES: u32 = 5;
+    pub(super) const RULES_OVER: u32 = 6;
+    pub(super) const LITERALS_OVER: u32 = 7;
+    pub(super) const FLOWS_SHORT: u32 = 8;
 }
+
+/// The manifest's own rule: near misses.
+const NEAR_MISSES: u32 = 1;
+/// Behind all rules.
+const LAST: u32 = u32::MAX;
 
 impl Detector for Signatures {
     fn new(init: &Init<'_>) -> Self {
         let opened = Evaluator::open(&mut Opening(init), |name| init.anomaly(name));
-        Signatures { evaluator: opened.ok(), findings: Vec::new(), counted: Counters::default() }
+        let mut evaluator = opened.ok();
+        if let Some(evaluator) = &mut evaluator {
+            evaluator.limit(limits(init));
+        }
+        Signatures { evaluator, findings: Vec::new(), counted: Counters::default() }
     }
 
     fn on_event(&mut self, event: &EventView<'_>, out: &mut Findings<'_>) {
@@ -73,9 +87,16 @@ impl Detector for Signatures {
         let literals = event.hits().map(|hit| hit.pattern);
         self.findings.clear();
         let mut asking = Asking { out };
-        evaluator.judge(&mut asking, &facts, &mut pieces, literals, &mut self.findings);
+        let passed =
+            evaluator.judge(&mut asking, &facts, &mut pieces, literals, &mut self.findings);
         for finding in &self.findings {
             send(finding, out);
+        }
+        if let Some(short) = passed.short {
+            tell(short, out);
+        }
+        if let Some(kib) = passed.until_kib {
+            out.pause(kib);
         }
         self.count(out);
     }
@@ -92,8 +113,15 @@ impl Signatures {
             (metric::SUSPENDED, now.suspended, before.suspended),
             (metric::UNREADABLE, now.unreadable, before.unreadable),
             (metric::TOO_MANY, now.too_many, before.too_many),
+            (metric::RULES_OVER, now.rules_over, before.rules_over),
+            (metric::LITERALS_OVER, now.literals_over, before.literals_over),
+            (metric::FLOWS_SHORT, now.flows_short, before.flows_short),
         ];
-        for (index, now, before) in rows {
+        let over = now.flows_short > before.flows_short
+            || now.rules_over + now.literals_over > before.rules_over + before.literals_over;
+        // Most events have none of the last three.
+        let rows = if over { &rows[..] } else { rows.get(..5).unwrap_or(&rows) };
+        for &(index, now, before) in rows {
             let more = i64::try_from(now.saturating_sub(before)).unwrap_or(i64::MAX);
             if more > 0 {
                 out.metric(index, more);
@@ -101,6 +129,33 @@ impl Signatures {
         }
         self.counted = now;
     }
+}
+
+/// What the operator set, of [`Limits`]: what is no number is as shipped.
+fn limits(init: &Init<'_>) -> Limits {
+    let shipped = Limits::default();
+    let number = |key: &str, default: u32| {
+        u32::try_from(init.number(key, default.into())).unwrap_or(u32::MAX)
+    };
+    Limits {
+        flow: number("flow_points", shipped.flow),
+        refill: number("points_per_kib", shipped.refill),
+        shared: number("shared_points", shipped.shared),
+    }
+}
+
+/// Candidates of the flow were passed over, for the first time.
+fn tell(short: Short, out: &mut Findings<'_>) {
+    let Short { rules, literals, bytes } = short;
+    out.find(NEAR_MISSES)
+        .reach(Reach::Flow)
+        .order(LAST)
+        .counting(rules.saturating_add(literals))
+        .text(format_args!(
+            "after {bytes} bytes {rules} rules and {literals} literals of one event were not \
+             followed; metrics rules_passed_over and literals_passed_over have the sum"
+        ))
+        .send();
 }
 
 fn send(finding: &Finding, out: &mut Findings<'_>) {
@@ -205,6 +260,7 @@ fn facts(event: &EventView<'_>, occasion: Occasion) -> Facts {
         protocol: flow.protocol,
         ip_version: flow.ip_version,
         application: flow.application,
+        bytes: flow.bytes_to_server.saturating_add(flow.bytes_to_client),
         established,
         tcp_flags: record.tcp_flags,
         numbers,

@@ -2,7 +2,8 @@
 //! more of a transaction, rules that were told. Bounded: the slot has 256 bytes.
 //!
 //! ```text
-//! 0    bits        16 × u32   key of the name, 0 free
+//! 0    bits        14 × u32   key of the name, 0 free
+//! 56   account     u32 points that lack to the allowance, u32 bytes that are paid in
 //! 64   integers     6 × (u32 key of the name, u32 value)
 //! 112  waiting      8 × (u32 rule + 1, u32 transaction)
 //! 176  told         8 × (u32 key of the rule + 1, u32 transaction)
@@ -16,12 +17,14 @@
 //!
 //! Must never know what a rule asks.
 
+use crate::budget::Account;
 use crate::world::Way;
 
 /// Bytes that the slot must have.
 pub(crate) const SLOT: usize = 256;
 
-const BITS: usize = 16;
+const BITS: usize = 14;
+const ACCOUNT_AT: usize = 56;
 const INTEGERS_AT: usize = 64;
 const INTEGERS: usize = 6;
 const WAITING_AT: usize = 112;
@@ -36,6 +39,8 @@ const SET_AT: usize = 252;
 const OVERFLOWN: u8 = 1;
 /// A `pass` rule matched: no rule is tried on the flow any more.
 const PASSED: u8 = 2;
+/// It was told that the flow could not pay for all of its candidates.
+const SHORT: u8 = 4;
 
 /// What became of a bit that was to be set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +104,24 @@ impl<'a> Memory<'a> {
     /// No rule is to be tried any more.
     pub(crate) fn pass(&mut self) {
         self.raise(PASSED);
+    }
+
+    /// What the flow has spent on candidates.
+    pub(crate) fn account(&self) -> Account {
+        Account { spent: self.u32_at(ACCOUNT_AT), bytes: self.u32_at(ACCOUNT_AT + 4) }
+    }
+
+    /// Notes what the flow has spent.
+    pub(crate) fn set_account(&mut self, account: Account) {
+        self.put(ACCOUNT_AT, &account.spent.to_le_bytes());
+        self.put(ACCOUNT_AT + 4, &account.bytes.to_le_bytes());
+    }
+
+    /// Candidates of the flow were passed over; whether for the first time.
+    pub(crate) fn is_short_first(&mut self) -> bool {
+        let is_first = !self.flag(SHORT);
+        self.raise(SHORT);
+        is_first
     }
 
     /// Where the stream of this direction ended that was shown last; 0 before the first.
@@ -223,7 +246,7 @@ mod tests {
         let mut slot = [0; SLOT];
         let mut memory = Memory::new(&mut slot);
         assert_eq!(memory.bit(3), Some(false));
-        for n in 1..=16 {
+        for n in 1..=14 {
             assert_eq!(memory.set_bit(n), Kept::Here);
         }
         assert_eq!(memory.set_bit(99), Kept::Elsewhere);

@@ -55,6 +55,8 @@ pub struct Facts {
     pub ip_version: u8,
     /// Application, 0 unknown.
     pub application: u16,
+    /// Bytes of the flow's frames so far, both ways.
+    pub bytes: u64,
     /// Both sides have spoken (TCP: the handshake is complete).
     pub established: bool,
     /// TCP flags.

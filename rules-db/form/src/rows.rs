@@ -83,7 +83,7 @@ pub struct Candidate {
     pub rule: u32,
     /// Application that the flow must have; 0 any.
     pub application: u16,
-    /// [`crate::needs`]: the events that the rule is tried on.
+    /// [`crate::needs`]: the events that the rule is tried on; and [`Candidate::URGENT`].
     pub needs: u8,
     /// IP protocol number; 0 any.
     pub protocol: u8,
@@ -100,6 +100,8 @@ pub struct Candidate {
 impl Candidate {
     /// All addresses, both ways, or a set whose number needs more bits.
     pub const ANY: u16 = u16::MAX;
+    /// In [`Candidate::needs`]: as [`head::URGENT`].
+    pub const URGENT: u8 = 128;
 }
 
 /// A rule without a literal: it is tried on every event that fits.
@@ -309,6 +311,9 @@ pub mod head {
     pub const MIXED: u16 = 128;
     /// A `pass` rule that is told: `alert` stands in its options.
     pub const TELLS_PASS: u16 = 256;
+    /// It may end or pass what it finds, or others wait for its bits: tried still where a flow can
+    /// pay for no other any more. [`super::Candidate::URGENT`] says so where it is found.
+    pub const URGENT: u16 = 512;
 }
 
 /// The start of a rule's body.

@@ -9,7 +9,7 @@ use super::targets::Target;
 use super::{Compiler, Site, is_payload, kinds};
 use crate::ast::{Arrow, PortSet, Rule};
 use portcullis_plugin_abi::buffer_kind as kind;
-use portcullis_rules_form::{Body, Builder, Candidate, PortRange, RuleEntry, needs};
+use portcullis_rules_form::{Body, Builder, Candidate, PortRange, RuleEntry, head, needs};
 use std::collections::BTreeMap;
 
 /// What keeps groups apart.
@@ -86,7 +86,8 @@ impl Compiler<'_> {
         let candidate = Candidate {
             rule: entry.0,
             application: body.head.application,
-            needs: target.needs,
+            needs: target.needs
+                | if body.head.traits & head::URGENT != 0 { Candidate::URGENT } else { 0 },
             protocol: transport(rule),
             port_low,
             port_high,

@@ -2,7 +2,7 @@
 
 use crate::ast::{AddressSet, PortSet, Rule, RuleAction};
 use crate::policy::Judgement;
-use portcullis_rules_form::{AddressRange, Info, PortRange, action};
+use portcullis_rules_form::{AddressRange, Body, Check, Info, PortRange, action, head};
 use portcullis_types::Reach;
 
 /// A rule's verb, as the form has it. `config` says nothing and stops nothing.
@@ -15,6 +15,13 @@ pub(super) fn verb(written: RuleAction) -> u8 {
             action::REJECT
         }
     }
+}
+
+/// Whether it says nothing itself, and leaves bits that other rules ask for; or lets pass.
+pub(super) fn leads_on(body: &Body) -> bool {
+    let sets = |effect: &Check| matches!(effect, Check::Flowbits { .. } | Check::Xbits { .. });
+    body.head.action == action::PASS
+        || body.head.traits & head::NOALERT != 0 && body.effects.iter().any(sets)
 }
 
 pub(super) fn info(rule: &Rule, judgement: &Judgement) -> Info {

@@ -150,6 +150,9 @@ impl Compiler<'_> {
             body.head.fast_part = u16::try_from(chosen.buffer).unwrap_or(u16::MAX);
         }
         let judgement = policy.judge(rule);
+        if judgement.may_act() || info::leads_on(&body) {
+            body.head.traits |= head::URGENT;
+        }
         let entry = self.builder.rule(&body, info::info(rule, &judgement));
         self.counts.rules += 1;
         if target.traits & head::MIXED != 0

@@ -235,7 +235,7 @@ impl Figures {
 
     fn detectors(&self, to: &mut Gathering) {
         type Seat = fn(&portcullis_detect::SeatCounters) -> u64;
-        let rows: [(&str, &str, Seat); 9] = [
+        let rows: [(&str, &str, Seat); 10] = [
             ("events_total", "Events shown.", |s| s.events),
             ("batches_total", "Batches run.", |s| s.batches),
             ("fuel_total", "Fuel used: the local measure of cost.", |s| s.fuel),
@@ -243,6 +243,7 @@ impl Figures {
             ("lost_total", "Results that found no room in the guest.", |s| s.lost),
             ("dones_refused_total", "Dones that named no event.", |s| s.dones_refused),
             ("unjudged_total", "Events not shown: resting or muted.", |s| s.unjudged),
+            ("paused_total", "Events with hits not shown: it had paused the flow.", |s| s.paused),
             ("slotless_total", "Flows shown without a slot.", |s| s.slotless),
             ("events_lost_total", "Events about the plugin that found no room.", |s| s.events_lost),
         ];

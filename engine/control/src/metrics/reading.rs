@@ -9,7 +9,7 @@ use portcullis_pipeline::ReadingFigures;
 type Of = fn(&ReadingFigures) -> u64;
 
 /// Name behind `reading_`, help, and the figure. A name that ends in `_total` only grows.
-const ROWS: [(&str, &str, Of); 37] = [
+const ROWS: [(&str, &str, Of); 38] = [
     ("streams", "Streams that are put together now.", |r| r.streams.live),
     ("streams_started_total", "Streams begun.", |r| r.streams.started),
     ("streams_midstream_total", "Streams begun without a handshake.", |r| r.streams.midstream),
@@ -49,6 +49,11 @@ const ROWS: [(&str, &str, Of); 37] = [
     ("hits_total", "Literals found.", |r| r.scans.hits),
     ("hits_lost_total", "Literals found that an event had no room for.", |r| r.scans.hits_lost),
     ("scan_overruns_total", "Scans whose budget was spent on near misses.", |r| r.scans.overruns),
+    (
+        "scan_paused_bytes_total",
+        "Bytes not scanned, since the flow's near misses had cost too much.",
+        |r| r.scans.paused,
+    ),
     ("offered_total", "Events shown to detectors.", |r| r.offered),
     ("messages_total", "Messages that decoders made.", |r| r.messages),
     ("records_total", "Transactions and files that decoders read to their end.", |r| r.records),

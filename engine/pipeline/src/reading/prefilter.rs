@@ -133,6 +133,8 @@ pub struct ScanCounters {
     pub hits_lost: u64,
     /// Scans whose verification budget was spent: near misses.
     pub overruns: u64,
+    /// Bytes not scanned: whoever looks for anything had paused the flow.
+    pub paused: u64,
 }
 
 impl ScanCounters {

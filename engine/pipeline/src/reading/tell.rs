@@ -3,7 +3,7 @@
 //! Pure plumbing: buffers are scanned, and where something was found or somebody always wants to
 //! see it, an event is built and offered. It must never know what a literal or a buffer means.
 
-use super::prefilter::{Stretch, family};
+use super::prefilter::{Found, ScanCounters, Stretch, family};
 use super::readers::{Kept, State};
 use super::{Desk, Place, way};
 use crate::counters::LaneCounters;
@@ -41,7 +41,10 @@ impl<'a, O: Outlet> Teller<'a, O> {
     pub(crate) fn at_desk(self, desk: &'a mut Desk) -> AtDesk<'a, O> {
         let application =
             desk.readers.known(self.id).map_or(application::UNKNOWN, |r| r.application);
-        AtDesk { teller: self, desk, record: None, heard: false, application }
+        let ways = [Direction::ToServer, Direction::ToClient];
+        let bytes: u64 = ways.iter().map(|way| self.flow.tally(*way).bytes).sum();
+        let looks = self.detectors.looks((self.id.index, self.id.generation), bytes >> 10);
+        AtDesk { teller: self, desk, record: None, heard: false, application, looks }
     }
 }
 
@@ -54,6 +57,8 @@ pub(crate) struct AtDesk<'a, O> {
     /// A stream has told bytes.
     heard: bool,
     application: u16,
+    /// Whether anybody wants to know what is found: detectors pause flows that are all near misses.
+    looks: bool,
 }
 
 impl<O: Outlet> AtDesk<'_, O> {
@@ -109,7 +114,9 @@ impl<O: Outlet> AtDesk<'_, O> {
         let place = self.place(direction);
         let headers = headers(packet, bytes);
         let Desk { prefilter, hits, scans, segment, .. } = &mut *self.desk;
-        if segment.is_of(payload) {
+        if !self.looks {
+            scans.paused += payload.len() as u64;
+        } else if segment.is_of(payload) {
             std::mem::swap(hits, &mut segment.hits);
         } else if !payload.is_empty() {
             let stretch = Stretch::whole(payload);
@@ -233,6 +240,10 @@ impl<O: Outlet> AtDesk<'_, O> {
             let from = if whole { 0 } else { piece.seen as usize };
             let stretch = Stretch { bytes: output.bytes_of(piece), from };
             let Desk { prefilter, hits, scans, .. } = &mut *self.desk;
+            if !self.looks {
+                scans.paused += (stretch.bytes.len() - stretch.from) as u64;
+                continue;
+            }
             if other.is_none() {
                 prefilter.scan((piece.kind, at), place, stretch, hits, scans);
                 continue;
@@ -341,21 +352,35 @@ impl<O: Outlet> AtDesk<'_, O> {
         let Some(window) = windows.get_mut(direction as usize) else { return };
         let pushed = window.push(offset, bytes);
         let unscanned = reader.unscanned.get_mut(direction as usize);
-        let from = if unscanned.is_some_and(std::mem::take) { 0 } else { pushed };
+        let from = match unscanned {
+            // Once somebody looks again, the window is looked through from its begin.
+            Some(unscanned) if !self.looks => {
+                *unscanned = true;
+                scans.paused += bytes.len() as u64;
+                window.bytes().len()
+            }
+            unscanned => match unscanned.is_some_and(std::mem::take) {
+                true => 0,
+                false => pushed,
+            },
+        };
         hits.clear();
         let stretch = Stretch { bytes: window.bytes(), from };
         let own = self.teller.packet.filter(|p| usize::from(p.payload_len) == bytes.len());
         let of_packet = own.is_some() && segment.begin(bytes);
-        prefilter.sweep(buffer_kind::STREAM, place, stretch, scans, |scans, one| {
+        let mut found = |scans: &mut ScanCounters, one: Found| {
             if one.kind == buffer_kind::STREAM {
                 scans.keep(hits, one.in_buffer(0, one.end));
             } else if of_packet && one.end >= pushed + one.length {
                 scans.keep(&mut segment.hits, one.in_buffer(0, one.end - pushed));
             }
-        });
+        };
+        if self.looks {
+            prefilter.sweep(buffer_kind::STREAM, place, stretch, scans, &mut found);
+        }
         let (new, begin) = (hits.len(), window.offset());
         let here = |k: &Kept| k.transaction == 0 && k.direction == direction as u8;
-        reader.kept.retain(|k| !here(k) || k.end > begin);
+        reader.kept.retain(|k| !here(k) || k.end > begin && self.looks);
         for kept in reader.kept.iter().filter(|k| here(k)) {
             let end = u32::try_from(kept.end - begin).unwrap_or(u32::MAX);
             hits.push(OfferedHit { end, ..kept.hit });

@@ -3,6 +3,7 @@
 //! tried.
 
 use super::Evaluator;
+use crate::budget;
 use crate::memory::Memory;
 use crate::store::End;
 use crate::world::{Facts, Occasion, Piece, World};
@@ -66,37 +67,8 @@ impl Evaluator {
         pieces: &[Piece<'_>],
         hits: impl IntoIterator<Item = u32>,
     ) -> Vec<(u32, Because)> {
-        let need = need(facts.occasion);
-        let port = facts.ends()[1].1;
-        let fits = |c: &&Candidate| {
-            c.needs & need != 0
-                && (c.application == 0 || c.application == facts.application)
-                && (c.protocol == 0 || c.protocol == facts.protocol)
-                && (c.port_low <= port && port <= c.port_high)
-        };
-        let mut literals = std::mem::take(&mut self.literals);
-        literals.clear();
-        literals.extend(hits);
-        literals.sort_unstable();
-        literals.dedup();
-        let (mut rules, all, ends) = (Vec::new(), self.store.rules, facts.ends());
-        self.once.begin();
-        self.store.begin();
-        for &literal in &literals {
-            let Some(rows) = self.store.candidates(world, literal) else { continue };
-            for row in rows.iter().filter(fits) {
-                let mut lies = |set: u16, end| {
-                    set == Candidate::ANY || self.store.holds_end(world, set.into(), end, &ends)
-                };
-                if lies(row.source, End::SourceAddress)
-                    && lies(row.destination, End::TargetAddress)
-                    && self.once.is_new(row.rule, all)
-                {
-                    rules.push((row.rule, literal));
-                }
-            }
-        }
-        self.literals = literals;
+        let mut rules = self.by_literals(world, facts, hits);
+        let all = self.store.rules;
         let (mut by_address, mut unasked) = (false, Vec::new());
         let kinds = event_kinds(facts.occasion).iter();
         let always = kinds.flat_map(|kind| self.store.always(kind.number(), facts.way));
@@ -118,6 +90,9 @@ impl Evaluator {
         self.waited.clear();
         if facts.occasion == Occasion::Transaction {
             self.waited = Memory::new(world.slot()).waiting(facts.transaction);
+            if !self.waited.is_empty() {
+                self.open_account(world, facts);
+            }
         }
         let waited = self.waited.iter().map(|rule| (*rule, WAITED));
         let others = waited.chain(unasked.into_iter().map(|rule| (rule, UNASKED)));
@@ -126,6 +101,62 @@ impl Evaluator {
                 rules.push((rule, because));
             }
         }
+        rules
+    }
+
+    /// Rules that the literals found may stand for, as far as the flow can pay for them.
+    fn by_literals(
+        &mut self,
+        world: &mut impl World,
+        facts: &Facts,
+        hits: impl IntoIterator<Item = u32>,
+    ) -> Vec<(u32, Because)> {
+        let need = need(facts.occasion);
+        let port = facts.ends()[1].1;
+        let fits = |c: &&Candidate| {
+            c.needs & need != 0
+                && (c.application == 0 || c.application == facts.application)
+                && (c.protocol == 0 || c.protocol == facts.protocol)
+                && (c.port_low <= port && port <= c.port_high)
+        };
+        let mut literals = std::mem::take(&mut self.literals);
+        literals.clear();
+        literals.extend(hits);
+        if let Ok(found @ 1..) = u32::try_from(literals.len()) {
+            self.open_account(world, facts);
+            self.budget.charge(budget::EVENT + budget::HIT * found, false);
+        }
+        literals.sort_unstable();
+        literals.dedup();
+        let (mut rules, all, ends) = (Vec::new(), self.store.rules, facts.ends());
+        self.once.begin();
+        self.store.begin();
+        for &literal in &literals {
+            if !self.budget.pays(true) {
+                self.over.literals += 1;
+                continue;
+            }
+            let Some(rows) = self.store.candidates(world, literal) else { continue };
+            let all_rules = self.budget.pays(false);
+            let row_count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+            self.budget.charge(budget::LITERAL.saturating_add(budget::ROW * row_count), false);
+            for row in rows.iter().filter(fits) {
+                if !all_rules && row.needs & Candidate::URGENT == 0 {
+                    self.over.rules += 1;
+                    continue;
+                }
+                let mut lies = |set: u16, end| {
+                    set == Candidate::ANY || self.store.holds_end(world, set.into(), end, &ends)
+                };
+                if lies(row.source, End::SourceAddress)
+                    && lies(row.destination, End::TargetAddress)
+                    && self.once.is_new(row.rule, all)
+                {
+                    rules.push((row.rule, literal));
+                }
+            }
+        }
+        self.literals = literals;
         rules
     }
 

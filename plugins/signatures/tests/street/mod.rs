@@ -6,7 +6,7 @@ use portcullis_rules_db::compile::{Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
 use portcullis_rules_db::{Reading, Vars};
 use portcullis_rules_form::{Field, RuleSet};
-use signatures::evaluate::{Evaluator, Finding};
+use signatures::evaluate::{Evaluator, Finding, Passed};
 use signatures::world::{BitChange, Facts, Found, Occasion, Piece, Way, World};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -22,6 +22,8 @@ pub(crate) struct Street {
     flow: u64,
     now_ms: u64,
     buffers: Vec<Vec<u8>>,
+    /// What the budget of the last event's flow did not allow.
+    pub(crate) passed: Passed,
 }
 
 /// An event by hand.
@@ -53,6 +55,7 @@ impl Event {
                 protocol: 6,
                 ip_version: 4,
                 application: 0,
+                bytes: 0,
                 established: true,
                 tcp_flags: 0x18,
                 numbers: vec![(Field::Ttl, 64), (Field::PayloadSize, 0)],
@@ -129,6 +132,7 @@ impl Street {
             flow: 0,
             now_ms: 0,
             buffers: Vec::new(),
+            passed: Passed::default(),
         }
     }
 
@@ -147,7 +151,7 @@ impl Street {
         let hits = self.hits(event);
         let mut pieces: Vec<Piece<'_>> = pieces(event).collect();
         let mut out = Vec::new();
-        evaluator.judge(self, &event.facts, &mut pieces, hits, &mut out);
+        self.passed = evaluator.judge(self, &event.facts, &mut pieces, hits, &mut out);
         out
     }
 
