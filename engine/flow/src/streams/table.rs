@@ -236,18 +236,6 @@ impl Streams {
         }
     }
 
-    /// Nobody reads this direction any more (e.g. it is encrypted): nothing of it is kept or told.
-    /// With both directions unread, a segment costs a look-up.
-    pub fn stop(&mut self, id: FlowId, direction: Direction) {
-        let Some(slot) = self.slot(id) else { return };
-        self.let_go(slot, direction);
-        let Some(stream) = self.streams.get_mut(slot as usize) else { return };
-        stream.half_mut(direction).marks |= mark::UNREAD;
-        if stream.halves.iter().all(|half| half.has(mark::UNREAD)) {
-            stream.marks |= flag::UNREAD;
-        }
-    }
-
     fn slot(&self, id: FlowId) -> Option<u32> {
         let slot = self.slots.get(id.index as usize)?.checked_sub(1)?;
         let stream = self.streams.get(slot as usize)?;
