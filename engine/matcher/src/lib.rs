@@ -3,14 +3,14 @@
 //! ```text
 //! payload ─► filter: sets of nibbles, or a table of windows (AVX2) ─► candidates
 //!                                                                        │
-//!         hits ◄── whole literal, with its case ◄── eight bytes ◄── chain of the window
+//!    hits ◄── whole literal ◄── eight bytes, in the window's chain ◄── what is beside the window
 //! ```
 //!
 //! For each long literal the four-byte windows that are rarest in traffic (`frequency`) set bits in
 //! a small table; every fourth window of the payload is tested against it. Short literals go
-//! through sets of nibbles together (`nibbles`, `deal`), 32 positions at a time. What passes is
-//! looked up in a second table and verified, so that the hits are exact. A payload made of near
-//! misses spends a [`Budget`], and that is counted.
+//! through sets of nibbles together (`nibbles`, `deal`), 32 positions at a time. What passes, and
+//! has beside it what its literals have, is verified, so that the hits are exact. A payload made of
+//! near misses spends a [`Budget`], and that is counted.
 //!
 //! It must never know what a literal is for: rules, buffers and plugins are numbers here.
 #![cfg_attr(

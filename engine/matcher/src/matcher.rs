@@ -65,8 +65,13 @@ impl Matcher {
     }
 
     fn group(&self, number: u32) -> Option<&Group> {
-        let place = self.groups.binary_search_by_key(&number, |(number, _)| *number).ok()?;
-        self.groups.get(place).map(|(_, group)| group)
+        // Most callers number their groups from 0 on.
+        let there = self.groups.get(number as usize).filter(|(there, _)| *there == number);
+        let found = || {
+            let place = self.groups.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+            self.groups.get(place)
+        };
+        there.or_else(found).map(|(_, group)| group)
     }
 
     /// Bytes to keep from before a new chunk: the group's longest literal, less one.
