@@ -92,13 +92,6 @@ fn segments(c: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| bench.round(&mut seq, swapped)));
         assert!(bench.streams.counters().invalid == 0 && bench.streams.counters().gaps == 0);
     }
-    let mut bench = Bench::new(Retain::Unacknowledged);
-    for n in 0..TALKS {
-        bench.streams.stop(id(n), Direction::ToServer);
-        bench.streams.stop(id(n), Direction::ToClient);
-    }
-    let mut seq = 1;
-    group.bench_function("unread", |b| b.iter(|| bench.round(&mut seq, false)));
     group.finish();
 }
 

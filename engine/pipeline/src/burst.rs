@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_window_ends_at_a_step_that_is_long_enough_or_at_the_last() {
         let day = Tick(86_400_000_000_000);
-        let after = |span: Duration| Tick(day.0 + u64::try_from(span.as_nanos()).unwrap());
+        let after = |span: Duration| Tick(day.0 + u64::try_from(span.as_nanos()).expect("short"));
         let short = after(WINDOW_SPAN - Duration::from_nanos(1));
         let whole = |last| move |n: &usize| is_window(*n, day, last);
         let ends = |last| (0..=WINDOW_FRAMES).find(whole(last));

@@ -216,7 +216,7 @@ mod tests {
         let mut readers = Readers::new(1, 1);
         let first = FlowId { index: 0, generation: 1 };
         let say = |readers: &mut Readers, id| {
-            let reader = readers.reader(id, begin).unwrap();
+            let reader = readers.reader(id, begin).expect("room");
             reader.windows[0].push(0, &[b'x'; 64]);
             readers.measure(id);
         };
