@@ -125,7 +125,7 @@ fn the_text_comes_back() {
     assert_eq!(value("reading_records_total", &lan), 5.0);
     assert_eq!(value("reading_conversation_bytes", &lan), 6.0);
     let of_reading = series.keys().filter(|(n, _)| n.starts_with("portcullis_reading_"));
-    assert_eq!(of_reading.count(), 37, "a worker that reads nothing has no such figures");
+    assert_eq!(of_reading.count(), 38, "a worker that reads nothing has no such figures");
     assert_eq!(value("plugin_events_total", &[("plugin", "scan")]), 4.0);
     assert_eq!(value("plugin_metric", &[("plugin", "scan"), ("metric", "x")]), -4.0);
     assert_eq!(value("kernel_block_latency_seconds_bucket", &[("le", "0.00005")]), 1.0);

@@ -320,10 +320,14 @@ fn frames_travel_between_sources() {
 #[test]
 fn what_is_no_capture_is_refused_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    for bytes in [&b""[..], b"PK\x03\x04 something", b"\xd4\xc3\xb2\xa1"] {
+    for (bytes, remedy) in [
+        (&b""[..], "see whether it was written"),
+        (b"PK\x03\x04 something", "editcap"),
+        (b"\xd4\xc3\xb2\xa1", "editcap"),
+    ] {
         std::fs::write(file.path(), bytes).unwrap();
         let refused = PcapSource::open(&[file.path()]).err().unwrap().to_string();
-        assert!(refused.contains("editcap"), "{refused}");
+        assert!(refused.contains(remedy), "{refused}");
     }
     assert!(PcapSource::open(&[Path::new("/nonexistent")]).is_err());
     assert!(PcapSource::open::<&Path>(&[]).is_err());
