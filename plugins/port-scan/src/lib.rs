@@ -54,6 +54,10 @@ const PROBES_JUDGED: usize = 5;
 /// tried again and again by its user, are fewer.
 const PROBES_REPEATED: u32 = 5;
 
+/// How long after a report its scan's probes are taken for part of it, ms: they were on their way
+/// before the report had an effect, and make no scan of an honest connection that comes later.
+const ON_THE_WAY_MS: u32 = 1_000;
+
 const ARP_REQUEST: u16 = 1;
 const ARP_REPLY: u16 = 2;
 
@@ -235,6 +239,7 @@ impl PortScan {
                 Addr::default()
             },
         };
+        absorb(source, now);
         if is_news(source, &report, self.settings.repeat_ms) {
             remember(source, report, now);
             let router =
@@ -283,6 +288,13 @@ impl PortScan {
                 .send();
         }
     }
+}
+
+/// Takes what was on its way when a report was made for a part of it.
+fn absorb(source: &mut Source, now: Millis) {
+    let attempts = source.attempts;
+    let fresh = |r: &&mut Report| r.sid != 0 && age(now, r.at) <= ON_THE_WAY_MS;
+    source.reports_mut().iter_mut().filter(fresh).for_each(|report| report.attempts = attempts);
 }
 
 /// Whether a report says more than the source's earlier ones. The same probes are not told twice,

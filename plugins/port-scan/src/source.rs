@@ -100,7 +100,7 @@ pub(crate) struct Report {
     pub(crate) at: Millis,
     /// [`Source::failures`] when it was sent.
     pub(crate) failures: u32,
-    /// [`Source::attempts`] when it was sent.
+    /// [`Source::attempts`] when it was sent, with what was on its way then.
     pub(crate) attempts: u32,
     /// Whether the source was proven by then.
     pub(crate) proven: bool,
