@@ -33,7 +33,8 @@ impl FlowTable {
             return None;
         }
         let direction = flow.direction_from(located.end);
-        if !flow.is_replied() && flow.has(mark::FIRST_TO_CLIENT) == (direction as u8 == 0) {
+        let first_to_client = flow.has(mark::FIRST_TO_CLIENT);
+        if !flow.is_replied() && first_to_client == (direction == Direction::ToServer) {
             return None;
         }
         if packet.protocol == TCP {

@@ -160,10 +160,7 @@ impl Lane {
         // Speed 2. A block never cuts the segment's own neighbour discovery.
         let segment = self.parts.segment;
         let whence = Whence { segment, vlan: packet.vlan, source: packet.src, tunnel: 0 };
-        let stopped = match self.parts.blocks.is_empty() {
-            true => None,
-            false => self.parts.blocks.check(&whence, held.at),
-        };
+        let stopped = self.parts.blocks.check(&whence, held.at);
         if let Some(block) = stopped.filter(|_| !is_link_control(packet)) {
             self.parts.blocks.count(block, held.wire_len);
             held.fate = Fate::Drop(DropReason::Blocked);
