@@ -170,7 +170,11 @@ fn open_xdp(config: &Config, segment: &Segment, kernel: &mut KernelProgram) -> R
     for note in &facts.notes {
         info!("segment {}: {note}", segment.name);
     }
-    let capture = format!("af_xdp, {}, {} workers", facts.mode.name(), opened.sources.len());
+    let workers = match opened.sources.len() {
+        1 => "1 worker".to_owned(),
+        n => format!("{n} workers"),
+    };
+    let capture = format!("af_xdp, {}, {workers}", facts.mode.name());
     info!("segment {}: {}: {capture}", segment.name, ports.join(" <-> "));
     Ok(OpenSegment { capture, memory: opened.facts.memory, sources: Sources::Xdp(opened.sources) })
 }

@@ -5,7 +5,7 @@ mod summary;
 use crate::ask::wall_now;
 use crate::cli::{Cli, Output, ReplayArgs, Replayed};
 use crate::street;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use portcullis_capture::backend::pcap::{CaptureProgress, PcapSource};
 use portcullis_control::config::{Config, Loaded, SHIPPED, Segment};
@@ -73,6 +73,10 @@ impl Told {
 /// `replay PCAP...`
 pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) -> Result<()> {
     let began = Instant::now();
+    let to_output = [&arguments.eve, &arguments.blocks].map(is_output);
+    if to_output == [true, true] {
+        bail!("--eve and --blocks both name standard output: give one of them a file");
+    }
     let setting = setting(cli, &arguments.of, arguments.workers)?;
     let loading = began.elapsed();
     let mut sums = Sums::default();
@@ -105,7 +109,18 @@ pub(crate) fn replay(cli: &Cli, arguments: &ReplayArgs, out: &mut impl Write) ->
     if let Some(path) = &arguments.blocks {
         audience.write_blocks(path).with_context(|| format!("--blocks {}", path.display()))?;
     }
-    sums.tell(cli.output, &setting.plugins, audience.counts(), loading, out)
+    let (output, plugins, counts) = (cli.output, &setting.plugins, audience.counts());
+    // What stands on standard output already is for a program: the summary goes beside it.
+    match to_output.contains(&true) {
+        true => sums.tell(output, plugins, counts, loading, &mut std::io::stderr().lock())?,
+        false => sums.tell(output, plugins, counts, loading, out)?,
+    }
+    sums.all_were_captures()
+}
+
+/// Whether this file stands for standard output.
+fn is_output(file: &Option<PathBuf>) -> bool {
+    file.as_deref() == Some(Path::new("-"))
 }
 
 /// What the configuration and the command line say of a replay.

@@ -52,6 +52,21 @@ fn a_replay_says_which_rules_and_frames_it_did_without() {
     let empty = replayed(&[], &cut);
     assert!(empty.code == Some(1) && empty.stderr.contains("an empty file"), "{}", empty.stderr);
 
+    let nothing = portcullis(&["replay", "-q", "-"]);
+    assert!(nothing.code == Some(1) && nothing.stderr.contains("portcullis: -: "), "{nothing:?}");
+
+    let events = replayed(&["--eve", "-", "-o", "json"], &capture);
+    let is_event = |line: &str| line.starts_with("{\"timestamp\"") && line.ends_with('}');
+    assert!(!events.stdout.is_empty() && events.stdout.lines().all(is_event), "events alone");
+    let summary: serde_json::Value = serde_json::from_str(&events.stderr).expect("one JSON value");
+    assert_eq!(summary["frames"], whole, "the summary stands beside the events");
+    let both = replayed(&["--eve", "-", "--blocks", "-"], &capture);
+    assert!(both.code == Some(1) && both.stderr.contains("give one of them a file"), "{both:?}");
+
+    let variable = replayed(&["--rules", &at("some.rules"), "--var", "LAB=banana"], &capture);
+    assert_eq!(variable.code, Some(1), "no rule uses it, but it is wrong");
+    assert!(variable.stderr.contains("the variable LAB: `banana`"), "{}", variable.stderr);
+
     let bare = replayed(&["--plugins", &folder.path().to_string_lossy()], &capture).stdout;
     assert!(bare.contains("detectors  none: nothing is detected"), "{bare}");
 }

@@ -58,7 +58,8 @@ pub(crate) struct ReplayArgs {
     /// Of what, and with what.
     #[command(flatten)]
     pub(crate) of: Replayed,
-    /// Write events (EVE JSON) to this file; `-` is standard output.
+    /// Write events (EVE JSON) to this file; `-` is standard output, and the summary then goes to
+    /// standard error.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) eve: Option<PathBuf>,
     /// Write every block that was made to this file, as a JSON array; `-` is standard output.

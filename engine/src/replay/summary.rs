@@ -2,7 +2,7 @@
 //! figures; what they count is counted elsewhere.
 
 use crate::cli::{Output, printable};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use portcullis_capture::backend::pcap::{CaptureEnd, CaptureOutcome, PcapSource};
 use portcullis_control::eve::ReplayCounts;
 use portcullis_control::plugins::PluginSet;
@@ -85,6 +85,17 @@ impl Sums {
             self.wall.as_secs_f64(),
             loading.as_secs_f64(),
         )?;
+        Ok(())
+    }
+
+    /// An error for input of which nothing could be read: a pipe shows what it is only then.
+    pub(super) fn all_were_captures(&self) -> Result<()> {
+        for row in self.captures.iter().filter_map(|c| c["incomplete"].as_array()).flatten() {
+            if row["frames"] == 0 {
+                let word = |key: &str| printable(row[key].as_str().unwrap_or_default());
+                bail!("{}: {}", word("file"), word("why"));
+            }
+        }
         Ok(())
     }
 
