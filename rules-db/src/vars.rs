@@ -1,5 +1,6 @@
 //! The variables that rules name: `$HOME_NET`, `$HTTP_PORTS` and their kind.
 
+use crate::groups::Groups;
 use std::collections::BTreeMap;
 
 /// Address and port variables, each with its text as in Suricata's `vars`; a text may name other
@@ -69,6 +70,25 @@ impl Vars {
         vars
     }
 
+    /// The first of these names whose value cannot be read, with what is wrong and what to write
+    /// instead; `None` where all can. A rule would say it too, but only one that uses the name.
+    pub fn first_mistake<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n String>,
+    ) -> Option<(&'n str, String)> {
+        names.into_iter().find_map(|name| Some((name.as_str(), self.mistake(name)?)))
+    }
+
+    fn mistake(&self, name: &str) -> Option<String> {
+        let mut groups = Groups::new(self);
+        let text = format!("${name}");
+        let addresses =
+            self.addresses.contains_key(name).then(|| groups.addresses(text.as_bytes()).map(drop));
+        let ports = self.ports.contains_key(name).then(|| groups.ports(text.as_bytes()).map(drop));
+        let fault = [addresses, ports].into_iter().flatten().find_map(Result::err)?;
+        Some(format!("{}; {}", fault.reason, fault.remedy))
+    }
+
     /// The defaults, with the rows of a table such as our TOML's or the `vars` map of a
     /// suricata.yaml: `address-groups` and `port-groups` (also `addresses` and `ports`), each a
     /// table of name to text, number, or list of texts and numbers.
@@ -126,5 +146,16 @@ mod tests {
         assert_eq!(vars.ports["SSH_PORTS"], "2222");
         assert_eq!(vars.addresses["EXTERNAL_NET"], "!$HOME_NET");
         assert!(Vars::from_table(&serde_json::json!({"adresses": {}})).is_err());
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_named_though_no_rule_uses_it() {
+        let rows = [("HOME_NET", "banana"), ("LAB", "[10.0.0.0/8,!10.1.0.0/16]")];
+        let vars = Vars::with(rows, [("HTTP_PORTS", "80:70000"), ("SSH_PORTS", "22")]);
+        let mistake = |name: &str| vars.first_mistake([&name.to_owned()]).map(|(_, why)| why);
+        assert!(mistake("HOME_NET").is_some_and(|why| why.contains("`banana`")));
+        assert!(mistake("EXTERNAL_NET").is_some(), "it names HOME_NET");
+        assert!(mistake("HTTP_PORTS").is_some_and(|why| why.contains("`80:70000`")));
+        assert_eq!((mistake("LAB"), mistake("SSH_PORTS")), (None, None));
     }
 }

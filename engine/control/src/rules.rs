@@ -55,6 +55,14 @@ pub enum RulesError {
         /// What is wrong, and what to write.
         why: String,
     },
+    /// A variable has a value that is no address, port, or list of them.
+    #[error("the variable {name}: {why}")]
+    Variable {
+        /// Its name, without `$`.
+        name: String,
+        /// What is wrong, and what to write.
+        why: String,
+    },
     /// Text that is no rule. At the start it is left out; a running engine keeps the set it has.
     #[error("{file}:{line}: {why} (the set that runs stays)")]
     Mistake {
@@ -265,6 +273,10 @@ pub fn make(config: &config::Rules) -> Result<Made, RulesError> {
 /// Reads what the configuration names as text.
 pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
     let vars = Vars::with(config.addresses.clone(), config.ports.clone());
+    let named = config.addresses.keys().chain(config.ports.keys());
+    if let Some((name, why)) = vars.first_mistake(named) {
+        return Err(RulesError::Variable { name: name.to_owned(), why });
+    }
     let wrong = |file: &Path, why: String| RulesError::Table { file: file.to_owned(), why };
     let text = |file: &Path| {
         std::fs::read(file).map_err(|error| RulesError::File { file: file.to_owned(), error })
