@@ -21,6 +21,7 @@ use std::process::ExitCode;
 static PAGES: pages::Pages = pages::Pages::new();
 
 fn main() -> ExitCode {
+    PAGES.keep_big_apart();
     let cli = Cli::parse();
     let mut out = std::io::stdout().lock();
     let done = match &cli.verb {

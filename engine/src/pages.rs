@@ -16,6 +16,10 @@ const BIG: usize = 4 << 20;
 /// A huge page, bytes. Where they are of another size, the kernel takes what is whole of them.
 const HUGE_PAGE: usize = 2 << 20;
 
+/// From this size on, bytes, an allocation is a mapping of its own: its pages are there once they
+/// are written, and gone once it is freed.
+const OWN_MAPPING: libc::c_int = 256 << 10;
+
 /// The system's allocator, with a hint for what is big.
 pub(crate) struct Pages {
     huge: AtomicBool,
@@ -24,6 +28,15 @@ pub(crate) struct Pages {
 impl Pages {
     pub(crate) const fn new() -> Self {
         Pages { huge: AtomicBool::new(false) }
+    }
+
+    /// From now on every big allocation is a mapping of its own. By itself glibc raises that size to
+    /// 32 MiB as such allocations are freed; a table for the most flows that there can be would
+    /// then be cut from the heap, where zeroing it takes all of its memory at once.
+    pub(crate) fn keep_big_apart(&self) {
+        // SAFETY: justification: a C function; it takes two numbers and changes how memory is
+        // taken from here on, not what is there.
+        let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_MAPPING) };
     }
 
     /// From now on big allocations lie in huge pages, where the system has them. For an engine that
