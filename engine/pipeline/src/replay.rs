@@ -25,7 +25,7 @@ use portcullis_types::{
     BlockKey, BlockOrder, DropReason, Finding, FrameIndex, PluginId, PortSide, SegmentId, Tick,
     VlanStack,
 };
-use portcullis_verdict::{BurstVerdicts, Effect};
+use portcullis_verdict::{BurstVerdicts, Claim, Effect};
 use portcullis_wire::{Checks, LinkType};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -66,7 +66,6 @@ pub struct ReplayParts {
 /// A replay under way.
 pub struct Replay {
     parts: ReplayParts,
-    verdicts: BurstVerdicts,
     outbox: Outbox,
     pending: VecDeque<Vec<Finding>>,
     now: Tick,
@@ -83,6 +82,8 @@ pub struct Replay {
 struct LaneJob {
     held: Vec<InHand>,
     told: Collected,
+    /// A flow's number means something in its lane only; an offender's frames may lie in all.
+    verdicts: BurstVerdicts,
 }
 
 impl LaneJob {
@@ -107,10 +108,10 @@ impl Replay {
         let jobs = parts.lanes.iter().map(|_| LaneJob {
             held: Vec::with_capacity(WINDOW_FRAMES),
             told: Collected::default(),
+            verdicts: BurstVerdicts::new(8 * WINDOW_FRAMES),
         });
         Replay {
             jobs: jobs.collect(),
-            verdicts: BurstVerdicts::new(8 * WINDOW_FRAMES),
             outbox: Outbox::default(),
             pending: VecDeque::new(),
             now: Tick::ZERO,
@@ -198,9 +199,9 @@ impl Replay {
         self.settle(steps, &mut told);
         told.tell(audience, self.now);
         audience.progress(self.frames);
-        self.verdicts.clear();
         for job in &mut self.jobs {
             job.held.clear();
+            job.verdicts.clear();
         }
     }
 
@@ -293,8 +294,12 @@ impl Replay {
             return;
         };
         let verdict =
-            lane.judge(finding, held.as_ref(), self.now, &mut self.verdicts, &mut job.told);
+            lane.judge(finding, held.as_ref(), self.now, &mut job.verdicts, &mut job.told);
         if let Effect::TerminateAndBlock(order) = verdict.effect {
+            if let Some(held) = held {
+                let claim = Claim::Offender(order.key);
+                self.jobs.iter_mut().for_each(|job| job.verdicts.note(held.index, claim));
+            }
             self.block(order, finding.frame, told);
         }
     }
@@ -361,9 +366,9 @@ impl Replay {
     ) {
         let mut fates = vec![Fate::Drop(DropReason::Copy); frames.len()];
         for (lane, job) in self.parts.lanes.iter_mut().zip(&mut self.jobs) {
-            if !self.verdicts.is_empty() {
+            if !job.verdicts.is_empty() {
                 let held = job.held.iter_mut();
-                held.for_each(|held| lane.mark(held, &self.verdicts, &mut job.told));
+                held.for_each(|held| lane.mark(held, &job.verdicts, &mut job.told));
             }
             for held in &job.held {
                 if let Some(fate) = fates.get_mut(usize::from(held.index.0)) {
@@ -424,7 +429,6 @@ impl Replay {
         self.settle(1, &mut told);
         told.tell(audience, self.now);
         audience.progress(self.frames);
-        self.verdicts.clear();
     }
 }
 
