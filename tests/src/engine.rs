@@ -49,6 +49,8 @@ pub struct Settings {
     pub detectors: Detectors,
     /// `workers`, in TOML.
     pub workers: &'static str,
+    /// Lines for `[plugins]`.
+    pub plugin_lines: &'static str,
     /// Lines for the segment.
     pub segment_lines: String,
     /// Whole sections to add.
@@ -64,6 +66,7 @@ impl Default for Settings {
             block_for: "10m",
             detectors: Detectors::Shipped,
             workers: "\"auto\"",
+            plugin_lines: "",
             segment_lines: String::new(),
             sections: String::new(),
         }
@@ -109,11 +112,12 @@ impl Settings {
              [flow]\nmemory = \"64MiB\"\n\n\
              [attacks]\nblock_for = \"{block_for}\"\n\n\
              [activity]\nblock_for = \"{block_for}\"\n\n\
-             [plugins]\ndir = \"{}\"\n\n\
+             [plugins]\ndir = \"{}\"\n{}\n\n\
              [events]\nstats_interval = \"1s\"\n\n\
              {}\n",
             self.segment_lines,
             plugins.display(),
+            self.plugin_lines,
             self.sections,
         )
     }

@@ -118,7 +118,12 @@ fn arp_request(sender: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     [&fixed[..], &CLIENT_MAC, &sender.octets(), &[0; 6], &target.octets()].concat()
 }
 
-pub(crate) fn internet_checksum(bytes: &[u8]) -> u16 {
+/// The checksum of RFC 1071 over these bytes.
+///
+/// # Panics
+/// Never: the carries of 16-bit words are folded in.
+#[must_use]
+pub fn internet_checksum(bytes: &[u8]) -> u16 {
     let mut sum: u32 = 0;
     for pair in bytes.chunks(2) {
         let low = pair.get(1).copied().unwrap_or(0);

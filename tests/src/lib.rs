@@ -27,6 +27,7 @@ pub mod demo;
 pub mod engine;
 pub mod evasion;
 pub mod frames;
+pub mod hostile;
 pub mod lab;
 pub mod made_traffic;
 pub mod namespace;

@@ -2,7 +2,7 @@
 //!
 //! Must never know: what was replayed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -44,12 +44,24 @@ impl Said {
 /// Replays captures under a configuration, with the shipped detectors and more options.
 #[must_use]
 pub fn replay(configuration: &str, options: &[&str], captures: &[PathBuf]) -> Said {
+    let shipped = requirement::distribution().join("plugins");
+    replay_with(&shipped, configuration, options, captures)
+}
+
+/// The same with the detectors of a folder.
+#[must_use]
+pub fn replay_with(
+    plugins: &Path,
+    configuration: &str,
+    options: &[&str],
+    captures: &[PathBuf],
+) -> Said {
     let work = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| work.path().join(name).to_string_lossy().into_owned();
     let (file, eve, blocks) = (path("replay.toml"), path("eve.json"), path("blocks.json"));
     std::fs::write(&file, configuration).expect("the temporary folder can be written");
     let engine = requirement::engine_binary().to_string_lossy().into_owned();
-    let plugins = requirement::distribution().join("plugins").to_string_lossy().into_owned();
+    let plugins = plugins.to_string_lossy().into_owned();
     let fixed = [engine.as_str(), "replay", "-c", &file, "--plugins", &plugins, "-o", "json"];
     let outputs = ["--eve", &eve, "--blocks", &blocks];
     let files: Vec<String> = captures.iter().map(|c| c.to_string_lossy().into_owned()).collect();

@@ -35,12 +35,13 @@ impl Lane {
     /// the findings of all lanes together.
     pub fn decide(&mut self, burst: &mut [InHand], now: Tick, outlet: &mut impl Outlet) {
         self.endings.clear();
-        if self.findings.is_empty() {
+        if self.findings.is_empty() && self.unjudged.is_empty() {
             return;
         }
         let mut verdicts = std::mem::replace(&mut self.verdicts, BurstVerdicts::new(0));
         let mut findings = std::mem::take(&mut self.findings);
         verdicts.clear();
+        self.claim_unjudged(&mut verdicts);
         findings.sort_by_key(turn);
         for finding in findings.drain(..) {
             let held = finding.frame.and_then(|at| burst.get(usize::from(at.0)));
@@ -177,14 +178,16 @@ impl Lane {
         if held.fate != Fate::Forward || verdicts.is_empty() {
             return;
         }
-        let Some(whence) = held.whence(self.parts.segment) else { return };
-        if !verdicts.drops(held.index, held.flow_ref(), &whence) {
+        let whence = held.whence(self.parts.segment);
+        let drops = verdicts.drops(held.index, held.flow_ref(), whence.as_ref());
+        let Some(reason) = drops else { return };
+        let verdict = reason == DropReason::Verdict;
+        if verdict && held.packet.as_ref().is_none_or(portcullis_enforce::is_link_control) {
             return;
         }
-        let Some(packet) = held.packet.filter(|p| !portcullis_enforce::is_link_control(p)) else {
-            return;
-        };
-        held.fate = Fate::Drop(DropReason::Verdict);
+        held.fate = Fate::Drop(reason);
+        // What has no headers was told as an anomaly; where the segment only watches, it arrives.
+        let Some(packet) = held.packet.filter(|_| !self.watches()) else { return };
         let flow = held.flow.and_then(|(id, _)| self.parts.flows.flow(id));
         let dropped = crate::report::Drop {
             at: held.at,
@@ -194,7 +197,7 @@ impl Lane {
                 &packet,
                 flow.map_or(0, |f| f.id64()),
             ),
-            reason: DropReason::Verdict,
+            reason,
             len: packet.ip_len,
             ttl: packet.ttl,
             to_server: held.flow.is_none_or(|(_, d)| d == Direction::ToServer),

@@ -19,7 +19,7 @@ use portcullis_enforce::{WorkerTable, is_link_control};
 use portcullis_flow::{Admission, Changes, FlowId, FlowTable, Located, ProvenSources};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
-use portcullis_verdict::{BurstVerdicts, Judge, Mode};
+use portcullis_verdict::{BurstVerdicts, Claim, Judge, Mode};
 use portcullis_wire::{Checks, LinkType, Packet, PacketKind, Reject, RejectSet};
 use std::sync::Arc;
 
@@ -61,6 +61,8 @@ pub struct Lane {
     pub(crate) parts: LaneParts,
     pub(crate) findings: Vec<Finding>,
     pub(crate) faults: Vec<Fault>,
+    /// Frames that no detector's fault lets pass, with their flows: `on_fault = "closed"`.
+    pub(crate) unjudged: Vec<(FrameIndex, Option<FlowId>)>,
     pub(crate) verdicts: BurstVerdicts,
     /// Connections that this burst's verdicts end.
     pub endings: Vec<Ending>,
@@ -76,6 +78,7 @@ impl Lane {
             parts,
             findings: Vec::with_capacity(FINDINGS_PER_BURST),
             faults: Vec::with_capacity(64),
+            unjudged: Vec::with_capacity(64),
             verdicts: BurstVerdicts::new(2 * FINDINGS_PER_BURST),
             endings: Vec::with_capacity(ENDINGS_PER_BURST),
             conflict: None,
@@ -386,15 +389,29 @@ impl Lane {
         counters.findings_lost.add((self.findings.len() - room) as u64);
         self.findings.truncate(room);
         counters.faults.add(self.faults.len() as u64);
+        let closed = snapshot.on_fault == OnFault::Closed;
         for fault in self.faults.drain(..) {
-            let closed = snapshot.on_fault == OnFault::Closed;
-            let Some((index, generation)) = fault.flow else { continue };
-            let id = FlowId { index, generation };
-            if let Some(flow) = flows.flow_mut(id) {
+            let id = fault.flow.map(|(index, generation)| FlowId { index, generation });
+            if let Some(flow) = id.and_then(|id| flows.flow_mut(id)) {
                 flow.set_unscanned();
             }
-            if closed {
+            if !closed {
+                continue;
+            }
+            if let Some(id) = id {
                 flows.terminate(id);
+            }
+            self.unjudged.extend(fault.frame.map(|frame| (frame, id)));
+        }
+    }
+
+    /// Lays claim to the frames that detectors choked on, and to what follows in their flows,
+    /// where policy lets nothing unjudged pass.
+    pub(crate) fn claim_unjudged(&mut self, verdicts: &mut BurstVerdicts) {
+        for (frame, flow) in self.unjudged.drain(..) {
+            verdicts.note(frame, Claim::Faulted);
+            if let Some(id) = flow {
+                verdicts.note(frame, Claim::FaultedFlow(id.index, id.generation));
             }
         }
     }

@@ -275,6 +275,9 @@ impl Replay {
         for (at, lane) in self.parts.lanes.iter_mut().enumerate() {
             lane.parts().detectors.take_events(&mut told.plugins);
             findings.extend(lane.take_findings().map(|f| (at, f)));
+            if let Some(job) = self.jobs.get_mut(at) {
+                lane.claim_unjudged(&mut job.verdicts);
+            }
         }
         findings.sort_by_key(|(_, f)| turn(f));
         for (lane, finding) in findings {
