@@ -20,7 +20,7 @@ use portcullis_flow::{Admission, Changes, FlowId, FlowTable, Located, ProvenSour
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Claim, Judge, Mode};
-use portcullis_wire::{Checks, LinkType, Packet, PacketKind, Reject, RejectSet};
+use portcullis_wire::{Checks, LinkType, Packet, PacketKind, Reject, RejectSet, protocol};
 use std::sync::Arc;
 
 /// Findings that one burst may raise; more are counted and not judged.
@@ -159,6 +159,9 @@ impl Lane {
                 counters.untouched.add(1);
                 return None;
             }
+        }
+        if packet.protocol == protocol::ICMPV4 {
+            mark_echo_to_network(&self.parts.snapshot, self.parts.segment, packet);
         }
         // Speed 2. A block never cuts the segment's own neighbour discovery.
         let segment = self.parts.segment;
@@ -471,5 +474,17 @@ impl Lane {
                 Fate::Drop(reason)
             }
         }
+    }
+}
+
+/// An echo request to all hosts of a protected network is one to a group: the headers alone do not
+/// say so, the networks' masks do.
+#[cold]
+fn mark_echo_to_network(snapshot: &Snapshot, segment: SegmentId, packet: &mut Packet) {
+    const ECHO: u8 = 8;
+    const TIMESTAMP: u8 = 13;
+    let asks = matches!(packet.icmp_type, ECHO | TIMESTAMP);
+    if asks && snapshot.inside(segment).is_some_and(|inside| inside.is_broadcast(packet.dst)) {
+        packet.rejects.insert(Reject::Icmpv4EchoToGroup);
     }
 }

@@ -25,6 +25,11 @@ impl Inside {
     pub fn holds(&self, addr: Addr, side: PortSide) -> bool {
         self.port == Some(side) || self.protected.iter().any(|p| p.contains(addr))
     }
+
+    /// Whether an address means all hosts of a protected network.
+    pub fn is_broadcast(&self, addr: Addr) -> bool {
+        self.protected.iter().any(|p| p.is_broadcast(addr))
+    }
 }
 
 /// What becomes of a flow that a faulting detector has not judged.

@@ -227,6 +227,19 @@ impl Prefix {
         addr.is_v4() == self.addr.is_v4() && Prefix::of(addr, self.len).addr == self.addr
     }
 
+    /// Whether `addr` is how all hosts of this IPv4 network are addressed at once: its last
+    /// address, or its first, which old hosts take for the same. Networks of one or two hosts have
+    /// none.
+    pub fn is_broadcast(&self, addr: Addr) -> bool {
+        let bits = u32::from(self.addr.family_bits() - self.len);
+        if !addr.is_v4() || bits < 2 || !self.contains(addr) {
+            return false;
+        }
+        let all = (1_u128 << bits) - 1;
+        let host = addr.number() & all;
+        host == 0 || host == all
+    }
+
     /// Whether the two networks share an address: then one lies within the other.
     pub fn overlaps(&self, other: &Prefix) -> bool {
         self.contains(other.addr) || other.contains(self.addr)
@@ -279,6 +292,34 @@ mod tests {
         assert!(all4.contains(v4) && !all4.contains(v6));
         assert!(all6.contains(v6) && !all6.contains(v4));
         assert!(!all4.overlaps(&all6));
+    }
+
+    #[test]
+    fn a_networks_broadcast_is_its_first_and_last_address() {
+        let of = |network: &str, addr: &str| {
+            let network: Prefix = network.parse().expect("well-formed");
+            network.is_broadcast(addr.parse().expect("well-formed"))
+        };
+        for (network, addr) in [
+            ("10.1.2.0/24", "10.1.2.255"),
+            ("10.1.2.0/24", "10.1.2.0"),
+            ("10.1.2.64/26", "10.1.2.127"),
+            ("10.0.0.0/8", "10.255.255.255"),
+            ("10.1.2.4/30", "10.1.2.7"),
+        ] {
+            assert!(of(network, addr), "{addr} in {network}");
+        }
+        for (network, addr) in [
+            ("10.1.2.0/24", "10.1.2.127"),
+            ("10.0.0.0/8", "10.1.2.255"),
+            ("10.1.2.0/24", "10.1.3.255"),
+            ("10.1.2.4/31", "10.1.2.5"),
+            ("10.1.2.5/32", "10.1.2.5"),
+            ("fd00::/64", "fd00::ffff:ffff:ffff:ffff"),
+            ("0.0.0.0/0", "::"),
+        ] {
+            assert!(!of(network, addr), "{addr} in {network}");
+        }
     }
 
     #[test]
