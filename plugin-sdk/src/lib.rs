@@ -98,7 +98,8 @@
 //! A `[[rule]]` has `sid`, `rev`, `message`, `class`, `category`, `severity`, `confidence`,
 //! `action`, `offender` and `target` (`"nobody"`, `"client"`, `"server"`, `"source"`,
 //! `"destination"`, `"given"`, `"given-mac"`), and, if wanted, `reach` (`"flow"`),
-//! `attack = ["T1046"]` and `references`.
+//! `attack = ["T1046"]`, `references` and `forgeable = true`: one packet is all that it takes, so
+//! that only proof of that very flow, or the operator's inventory, has its sender blocked.
 //!
 //! # Reading deep
 //!

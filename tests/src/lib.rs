@@ -21,6 +21,7 @@
 //! whatever was built is taken down while the panic unwinds, and a namespace whose owner was
 //! killed is swept away by the next lab.
 
+pub mod attacks;
 pub mod capture_file;
 pub mod command;
 pub mod demo;

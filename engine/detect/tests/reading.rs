@@ -392,6 +392,7 @@ impl RuleTable for Table {
                 severity: Severity::High,
                 confidence: Confidence::Medium,
                 action: Action::TerminateAndBlock,
+                forgeable: false,
                 attack: vec![],
                 references: vec!["url,example.org".into()],
                 classtype: "web-application-attack".into(),

@@ -168,7 +168,11 @@ impl Lane {
         }
         // A forged source must not be sent anything: only flows whose ends have shown themselves,
         // or what answers to nobody but the sender's own connection attempt.
-        if finding.offender != Party::Nobody && self.endings.len() < self.endings.capacity() {
+        let may_be_forged = finding.rule.forgeable && !finding.proof.is_proven();
+        if finding.offender != Party::Nobody
+            && !may_be_forged
+            && self.endings.len() < self.endings.capacity()
+        {
             self.endings.push(Ending { frame: held.index, flow: ended });
         }
     }

@@ -232,6 +232,9 @@ pub struct RuleMeta {
     pub confidence: Confidence,
     /// The most that this rule asks for.
     pub action: Action,
+    /// Whether one packet is all that it takes to find it, so that anybody can send that in
+    /// another's name: then an earlier proof of the address does not count.
+    pub forgeable: bool,
     /// ATT&CK technique ids such as `T1046`.
     pub attack: Vec<String>,
     /// CVE ids and addresses of documents.

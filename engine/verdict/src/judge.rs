@@ -236,9 +236,11 @@ fn bound(
         return (Action::Terminate, Some(Withheld::NoAddress));
     };
     let class = policy.class(finding.class);
+    // What anybody can send in another's name blocks nobody for having been here lately.
+    let recent = context.recent_proof && !finding.rule.forgeable;
     let proven = || {
         finding.proof.is_proven()
-            || context.recent_proof
+            || recent
             || policy.inventory.vouches(facts.segment, facts.vlan, offender)
     };
     let withheld = if !policy.block_inside && is_inside(policy, facts, offender) {

@@ -22,6 +22,7 @@ fn finding() -> Finding {
         severity: Severity::High,
         confidence: Confidence::High,
         action: Action::TerminateAndBlock,
+        forgeable: false,
         attack: vec![],
         references: vec![],
         classtype: String::new(),
@@ -243,6 +244,27 @@ fn unproven_sources_are_not_blocked() {
     assert!(block_for(&judged(&p, &f)).is_some());
     f.facts.vlan = VlanStack::UNTAGGED;
     assert!(block_for(&judged(&p, &f)).is_none(), "the inventory vouches for one place");
+}
+
+#[test]
+fn what_anybody_can_forge_asks_for_proof_of_its_own_flow() {
+    let mut f = finding();
+    f.rule = Arc::new(RuleMeta { forgeable: true, ..(*f.rule).clone() });
+    assert!(block_for(&judged(&policy(), &f)).is_some(), "its own handshake");
+    f.proof = Proof::None;
+    let recent = Street { recent_proof: true, ..QUIET };
+    let verdict = judged_on(&recent, &policy(), &f);
+    assert_eq!(
+        (verdict.effect, verdict.withheld),
+        (Effect::Terminate, Some(Withheld::UnprovenSource)),
+        "an earlier handshake is the victim's, too"
+    );
+    let row = InventoryRow { segment: SegmentId(0), vlan: f.facts.vlan, addr: addr(CLIENT) };
+    let p = Policy { inventory: InventoryProof::new([row]), ..policy() };
+    assert!(block_for(&judged(&p, &f)).is_some(), "the operator's word");
+    let mut p = policy();
+    p.attacks.block_unproven = true;
+    assert!(block_for(&judged(&p, &f)).is_some());
 }
 
 #[test]

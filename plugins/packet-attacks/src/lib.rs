@@ -1,9 +1,10 @@
 //! Attacks that one packet, or one datagram's fragments, carry.
 //!
 //! Most are shapes that the engine's parser names on its way (an *anomaly*); this detector says
-//! which of them are attacks, by whom and on whom. Forged sources are never the offender: LAND,
-//! smurf and their kin are sent with somebody else's address, so an offender is named only where
-//! the sender has proven its address. WinNuke is read from packets to the NetBIOS session port.
+//! which of them are attacks, by whom and on whom. The source is named as the offender, but for
+//! LAND and smurf, whose source is the victim. Whether the source has proven its address is the
+//! engine's to say: anybody can send one packet in another's name, so the manifest calls all of
+//! these rules *forgeable*. WinNuke is read from packets to the NetBIOS session port.
 //!
 //! It keeps no state: every packet is judged by itself, and the flow record says the rest.
 
@@ -81,20 +82,13 @@ impl Detector for PacketAttacks {
 
 impl PacketAttacks {
     fn shape(&self, rule: u32, event: &EventView<'_>, out: &mut Findings<'_>) {
-        let offender = if is_proven(event) { Party::Source } else { Party::Nobody };
-        out.find(rule)
-            .offender(offender)
-            .text(format_args!("{} to {}", event.anomaly(), event.destination()))
-            .send();
+        let mut finding = out.find(rule);
+        if event.source() == event.destination() {
+            // Nobody sends to itself by way of others: the source is the victim, as with LAND.
+            finding = finding.offender(Party::Nobody);
+        }
+        finding.text(format_args!("{} to {}", event.anomaly(), event.destination())).send();
     }
-}
-
-/// Whether the sender of this packet has shown that its address is not forged.
-fn is_proven(event: &EventView<'_>) -> bool {
-    let flow = event.flow();
-    let proof =
-        if event.source() == event.client() { flow.client_proof } else { flow.server_proof };
-    proof != 0 && event.source() != event.destination()
 }
 
 /// Out-of-band data within an established session; a server's urgent data harms nobody.

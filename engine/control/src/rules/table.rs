@@ -42,6 +42,7 @@ fn rule(info: &RuleInfo<'_>) -> Rule {
         severity: Severity::from_number(row.severity).unwrap_or(Severity::Medium),
         confidence: Confidence::from_number(row.confidence).unwrap_or(Confidence::Low),
         action: action.min(ceiling),
+        forgeable: false,
         attack: info.attack().map(str::to_owned).collect(),
         references: info.references().map(str::to_owned).collect(),
         classtype: info.classtype().to_owned(),

@@ -124,6 +124,8 @@ struct WrittenRule {
     #[serde(default)]
     reach: Option<String>,
     #[serde(default)]
+    forgeable: bool,
+    #[serde(default)]
     attack: Vec<String>,
     #[serde(default)]
     references: Vec<String>,
@@ -342,6 +344,7 @@ fn rule(w: &WrittenRule, gid: u32) -> Result<Rule, LoadError> {
             severity: word("severity", &w.severity, &SEVERITIES)?,
             confidence: word("confidence", &w.confidence, &CONFIDENCES)?,
             action: word("action", &w.action, &ACTIONS)?,
+            forgeable: w.forgeable,
             attack: w.attack.clone(),
             references: w.references.clone(),
             classtype: String::new(),

@@ -97,6 +97,7 @@ fn rule() -> RuleMeta {
         severity: Severity::High,
         confidence: Confidence::Medium,
         action: Action::TerminateAndBlock,
+        forgeable: false,
         attack: vec!["T1046".into()],
         references: vec!["CVE-1999-0016".into()],
         classtype: String::new(),
