@@ -17,8 +17,8 @@ use portcullis_matcher::{Answer, Flags, RegexLimits, Regexes};
 use portcullis_rules_db::compile::{Compiled, Unmatchable, Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
 use portcullis_rules_db::{
-    CheckReport, Classifications, Reading, ReferenceSystems, RefusalKind, Refused, RuleSet,
-    ThresholdConfig, Vars,
+    CheckReport, Classifications, Reading, ReferenceSystems, RefusalKind, Refused, Reputations,
+    RuleSet, ThresholdConfig, Vars,
 };
 use portcullis_wire::Reject;
 use std::path::{Path, PathBuf};
@@ -287,7 +287,7 @@ pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
         policy = policy.over(Policy::read(&rows).map_err(|why| wrong(file, why))?);
     }
     let faults = |file: &Path, faults: Vec<portcullis_rules_db::LineFault>| match faults.first() {
-        Some(fault) => Err(wrong(file, format!("{fault:?}"))),
+        Some((line, why)) => Err(wrong(file, format!("line {line}: {why}"))),
         None => Ok(()),
     };
     let mut classes = Classifications::built_in();
@@ -302,6 +302,13 @@ pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
     if let Some(file) = &config.thresholds {
         faults(file, thresholds.read(&text(file)?, &vars))?;
     }
+    let mut reputations = Reputations::default();
+    if let Some(file) = &config.reputation_categories {
+        faults(file, reputations.read_categories(&text(file)?))?;
+    }
+    for file in &config.reputations {
+        faults(file, reputations.read_list(&text(file)?))?;
+    }
     let regex = |pattern: &str, flags: &str| {
         portcullis_matcher::compile_check(pattern, Flags::of_letters(flags))
             .map_err(|e| e.to_string())
@@ -310,6 +317,7 @@ pub fn read(config: &config::Rules) -> Result<(RuleSet, Policy), RulesError> {
         .regex_check(&regex)
         .classifications(classes)
         .references(references)
+        .reputations(reputations)
         .thresholds(thresholds)
         .actions(config.action_order);
     Ok((reading.files(&found(&config.files)?), policy))

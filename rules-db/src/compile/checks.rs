@@ -10,10 +10,9 @@ use crate::ast::{
 };
 use portcullis_plugin_abi::buffer_kind as kind;
 use portcullis_rules_form::{
-    AddressRange, Body, Check, Comparison, DataKind, Field, Flowbit, NONE, Part, Range, Step,
-    Track, action, head, needs, part,
+    Body, Check, Comparison, DataKind, Field, Flowbit, NONE, Part, Range, Step, Track, action,
+    head, needs, part,
 };
-use std::net::IpAddr;
 
 fn number(field: Field, test: &ast::NumberTest) -> Check {
     Check::Number { field, comparison: comparison(test) }
@@ -210,18 +209,8 @@ impl Compiler<'_> {
             ReputationTest::Score(test) => test.holds(score.into()),
             ReputationTest::IsSet | ReputationTest::IsNotSet => true,
         };
-        let mut set = ast::AddressSet::default();
-        for &(low, high, of, score) in &self.rules.reputations.rows {
-            if Some(of) != category || !passes(score) {
-                continue;
-            }
-            match (low, high) {
-                (IpAddr::V4(l), IpAddr::V4(h)) => set.v4.push((l.into(), h.into())),
-                (IpAddr::V6(l), IpAddr::V6(h)) => set.v6.push((l.into(), h.into())),
-                _ => {}
-            }
-        }
-        let ranges = joined(info::address_ranges(&set).unwrap_or_default());
+        let rows = self.rules.reputations.rows.iter().filter(|row| Some(row.2) == category);
+        let ranges = info::reputed(rows.map(|&(low, high, _, score)| (low, high, passes(score))));
         Check::Address {
             side: match rep.side {
                 ReputationSide::Source => 0,
@@ -365,18 +354,6 @@ impl Compiler<'_> {
             set: self.builder.address_set(ranges.as_deref()),
         }
     }
-}
-
-/// Sorted ranges, those that overlap made one.
-fn joined(ranges: Vec<AddressRange>) -> Vec<AddressRange> {
-    let mut out: Vec<AddressRange> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match out.last_mut() {
-            Some(last) if range.low <= last.high => last.high = last.high.max(range.high),
-            _ => out.push(range),
-        }
-    }
-    out
 }
 
 /// Conditions that are a number of the packet or the flow.

@@ -193,7 +193,7 @@ fn iprep(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Outcome {
     if !draft.shared.reputations.categories.contains_key(&category) {
         return Err(invalid(
             format!("the category `{category}` is not known"),
-            "name it in the file of reputation categories: NUMBER,SHORT NAME,DESCRIPTION",
+            "name it in the file of [rules] reputation_categories: NUMBER,SHORT NAME,DESCRIPTION",
         ));
     }
     draft.conditions.push(Condition::IpReputation(IpReputation { side, category, score: test }));

@@ -21,6 +21,10 @@ pub struct Rules {
     pub reference: Option<PathBuf>,
     /// A `threshold.config`.
     pub thresholds: Option<PathBuf>,
+    /// Names and numbers of the categories that `iprep` asks for.
+    pub reputation_categories: Option<PathBuf>,
+    /// Lists of addresses, their categories and scores.
+    pub reputations: Vec<PathBuf>,
     /// Which actions go first on a packet.
     pub action_order: ActionOrder,
     /// Address variables over the shipped ones, without `$`.
@@ -49,6 +53,8 @@ impl Rules {
             classification: file(&mut s, "classification"),
             reference: file(&mut s, "reference"),
             thresholds: file(&mut s, "thresholds"),
+            reputation_categories: file(&mut s, "reputation_categories"),
+            reputations: s.list("reputations", Vec::new(), absolute),
             action_order: action_order(&mut s),
             addresses: s.texts("addresses"),
             ports: s.texts("ports"),
