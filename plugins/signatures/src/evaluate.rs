@@ -461,6 +461,8 @@ impl Evaluator {
         steps: &mut u32,
     ) -> Tried {
         let kind = own_kind(part.kind, facts.occasion);
+        let mut address = facts.address(kind);
+        let pieces = address.as_mut().map_or(pieces, std::slice::from_mut);
         let mut there = false;
         let mut complete = true;
         for piece in pieces.iter_mut().filter(|p| p.kind == kind) {
@@ -490,6 +492,9 @@ impl Evaluator {
             let inspected = inspect(&subject, &part.steps, variables, world, store);
             *steps = (*steps).max(inspected.steps);
             self.points = self.points.saturating_add(inspected.points);
+            if inspected.matched && piece.is_made() {
+                return Tried::Match(None);
+            }
             if inspected.matched {
                 // What was found in bytes made here is no place of the buffer.
                 let place = inspected.evidence.filter(|_| handle.is_some());
@@ -580,6 +585,7 @@ fn transformed<'p>(
     for transform in &part.transforms {
         bytes = Cow::Owned(transform::apply(transform, &bytes, world)?);
     }
-    let handle = part.transforms.is_empty().then_some(piece.handle);
+    let is_shown = part.transforms.is_empty() && !piece.is_made();
+    let handle = is_shown.then_some(piece.handle);
     Some((bytes, handle))
 }

@@ -1,6 +1,7 @@
 //! What an evaluation is about and what it may ask for: plain values and one trait, so that rules
 //! are evaluated alike in the sandbox and in tests. Must never know a batch, a host or a rule.
 
+use portcullis_plugin_sdk::buffer_kind;
 use portcullis_rules_form::Field;
 use std::borrow::Cow;
 
@@ -74,6 +75,31 @@ impl Facts {
             Way::ToClient => [server, client],
         }
     }
+
+    /// The buffer of an address, which every event of IP has: 4 bytes or 16.
+    pub(crate) fn address(&self, kind: u16) -> Option<Piece<'static>> {
+        let [(source, _), (destination, _)] = self.ends();
+        let address = match kind {
+            buffer_kind::IP_SRC => source,
+            buffer_kind::IP_DST => destination,
+            _ => return None,
+        };
+        let bytes = match self.ip_version {
+            4 => address.get(12..)?.to_vec(),
+            6 => address.to_vec(),
+            _ => return None,
+        };
+        Some(Piece {
+            kind,
+            index: 0,
+            handle: Piece::MADE,
+            place: 0,
+            offset: 0,
+            complete: true,
+            truncated: false,
+            bytes: Cow::Owned(bytes),
+        })
+    }
 }
 
 /// Bytes that the event shows.
@@ -95,6 +121,16 @@ pub struct Piece<'a> {
     pub truncated: bool,
     /// The bytes.
     pub bytes: Cow<'a, [u8]>,
+}
+
+impl Piece<'_> {
+    /// In the place of a handle: its bytes were made here, and the host does not know them.
+    const MADE: u32 = u32::MAX;
+
+    /// Whether its bytes were made here.
+    pub(crate) fn is_made(&self) -> bool {
+        self.handle == Self::MADE
+    }
 }
 
 /// What a regular expression says.

@@ -75,14 +75,19 @@ pub(super) fn is_number(buffer: u16) -> bool {
     buffer >= kind::FIRST_NUMBER
 }
 
-/// The header of a packet or an address of it: there with packets, not with transactions.
+/// The header of a packet, or an address of it: no field of a transaction.
 pub(super) fn is_header(buffer: u16) -> bool {
     matches!(buffer, kind::IPV4_HDR..=kind::IP_SRC | kind::IP_DST)
 }
 
+/// An address: every event has it, and whoever evaluates a rule makes the buffer of it.
+pub(super) fn is_address(buffer: u16) -> bool {
+    matches!(buffer, kind::IP_SRC | kind::IP_DST)
+}
+
 /// The host can look for literals in it.
 pub(super) fn is_scanned(buffer: u16) -> bool {
-    !is_number(buffer)
+    !is_number(buffer) && !is_address(buffer)
 }
 
 /// It comes piece by piece, behind the fields of its transaction.

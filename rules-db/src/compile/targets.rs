@@ -102,7 +102,8 @@ fn payload_needs(rule: &Rule, asks_packet: bool) -> u8 {
 /// Where a rule is tried.
 pub(super) fn target(rule: &Rule) -> Target {
     let payload = rule.buffers.iter().any(|b| is_payload(b.kind));
-    let header = rule.buffers.iter().any(|b| kinds::is_header(b.kind));
+    let of_packet = |kind| kinds::is_header(kind) && !kinds::is_address(kind);
+    let header = rule.buffers.iter().any(|b| of_packet(b.kind));
     let transaction = rule.buffers.iter().any(|b| !is_payload(b.kind) && !kinds::is_header(b.kind))
         || rule.conditions.iter().any(asks_of_transaction);
     let anomaly = rule
