@@ -107,7 +107,7 @@ pub(crate) fn reading_config(
         policy: reading.policy,
         midstream_unseen: reading.midstream_unseen,
         targets: streams.receivers(),
-        limits: Arc::default(),
+        limits: Arc::new(config.decode.limits(&config.events.file_hashes)),
         conversation_bytes: usize::try_from(share(streams.conversations)).unwrap_or(usize::MAX),
     }
 }

@@ -6,6 +6,7 @@
 
 mod blocks;
 mod classes;
+mod decode;
 mod diagnostics;
 mod engine;
 mod outputs;
@@ -23,9 +24,10 @@ pub use blocks::{Blocks, ExclusionPart, ExclusionRow};
 pub use classes::{
     Activity, BLOCK_FOR_MAX, BLOCK_FOR_MIN, CeilingRow, ClassChoice, ClassSettings, Limit, RuleRef,
 };
+pub use decode::Decode;
 pub use diagnostics::{Diagnostic, Diagnostics, Level, Source};
 pub use engine::Engine;
-pub use outputs::{ControlSocket, EventType, Events, InventorySource, Metrics};
+pub use outputs::{ControlSocket, EventType, Events, FileHash, InventorySource, Metrics};
 pub use plugins::{CAPABILITIES, Grant, OnFault, Plugins};
 pub use rules::Rules;
 pub use section::Word;
@@ -67,6 +69,8 @@ pub struct Config {
     pub flow: Flow,
     /// `[streams]`
     pub streams: Streams,
+    /// `[decode]`
+    pub decode: Decode,
     /// `[attacks]`: the Network Attack Blocker.
     pub attacks: ClassSettings,
     /// `[activity]`: the Network Activity Scanner.
@@ -99,6 +103,7 @@ impl Default for Config {
             wire: Wire::default(),
             flow: Flow::default(),
             streams: Streams::default(),
+            decode: Decode::default(),
             attacks: ClassSettings::default(),
             activity: Activity::default(),
             ceiling: CeilingRow::shipped(),
@@ -211,6 +216,7 @@ fn read(text: &str) -> (Config, Ledger) {
             wire: Wire::read(s.table("wire")),
             flow: Flow::read(s.table("flow")),
             streams: Streams::read(s.table("streams")),
+            decode: Decode::read(s.table("decode")),
             attacks: ClassSettings::read_attacks(s.table("attacks")),
             activity: Activity::read(s.table("activity")),
             ceiling: CeilingRow::read_all(&mut s),

@@ -15,6 +15,16 @@ pub struct Hashes {
 impl Hashes {
     /// Every digest that there is.
     pub const ALL: Hashes = Hashes { md5: true, sha1: true, sha256: true };
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, other: Hashes) -> Hashes {
+        Hashes {
+            md5: self.md5 || other.md5,
+            sha1: self.sha1 || other.sha1,
+            sha256: self.sha256 || other.sha256,
+        }
+    }
 }
 
 /// Limits of one flow's decoder. Shared by all flows of a configuration.
@@ -30,7 +40,7 @@ pub struct Limits {
     /// Bytes of one start line or header line.
     pub line_bytes: usize,
     /// Decoded bytes of one body that are shown to detectors. Behind it a body is followed for its
-    /// end only, and its file is truncated.
+    /// end, its length and its digests only.
     pub body_bytes: u64,
     /// Where the first pieces of a body end, counted from its start: each shows the body from its
     /// first byte. Behind the last one, windows follow.

@@ -199,6 +199,11 @@ impl Manifest {
         self.snaps.iter().find(|s| s.0 == kind).map_or(self.snap, |s| s.1)
     }
 
+    /// Kinds of buffers whose bytes it asks to be shown by name.
+    pub(crate) fn reads(&self) -> Vec<u16> {
+        self.snaps.iter().filter(|(_, snap)| *snap > 0).map(|(kind, _)| *kind).collect()
+    }
+
     /// Whether it can have patterns: its own, its section's, or those that its code gives.
     pub fn looks(&self) -> bool {
         !self.patterns.is_empty()

@@ -131,6 +131,9 @@ pub struct Patterns {
     pub regexes: Vec<RegexText>,
     /// What is shown all the same.
     pub always: Vec<Always>,
+    /// Kinds of buffers that it reads, though it may look for nothing in them; where it cannot say,
+    /// none. What is dear to make is made for those who say so.
+    pub reads: Vec<u16>,
 }
 
 /// Literals of one plugin at most, and regexes.

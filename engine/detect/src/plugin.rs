@@ -94,7 +94,7 @@ impl Reading {
         }
         let patterns = match &data.rules {
             Some(rules) if manifest.section.is_some() => rules.patterns(),
-            _ => manifest.patterns.clone(),
+            _ => Patterns { reads: manifest.reads(), ..manifest.patterns.clone() },
         };
         Ok(Reading {
             data,

@@ -55,7 +55,7 @@ pub struct ReadingConfig {
     pub targets: Targets,
     /// Whether conversations met in the middle pass without a look even at their packets.
     pub midstream_unseen: bool,
-    /// Limits of each conversation.
+    /// Limits of each conversation; digests beyond these are made where a plugin reads them.
     pub limits: Arc<Limits>,
     /// Bytes of all conversations and stream windows together.
     pub conversation_bytes: usize,
@@ -111,6 +111,9 @@ pub(crate) struct Desk {
     prefilter: Arc<Prefilter>,
     hits: Vec<OfferedHit>,
     segment: SegmentHits,
+    /// As configured.
+    configured: Arc<Limits>,
+    /// With the digests that the plugins read: what new conversations get.
     limits: Arc<Limits>,
     /// Conversations met in the middle are followed.
     follows_midstream: bool,
@@ -162,10 +165,11 @@ impl Reading {
             desk: Desk {
                 readers: Readers::new(config.flows, config.conversation_bytes),
                 output: Output::default(),
-                prefilter,
                 hits: Vec::with_capacity(HITS_PER_EVENT),
                 segment: SegmentHits::default(),
-                limits: config.limits,
+                limits: limits_with(&config.limits, &prefilter),
+                configured: config.limits,
+                prefilter,
                 follows_midstream: config.policy.midstream == StreamPickup::Read,
                 scans: ScanCounters::default(),
                 offered: 0,
@@ -177,9 +181,11 @@ impl Reading {
 
     /// Other patterns, together with the plugin that they belong to; answers those before. What is
     /// under way is looked through anew with these: hits that were kept are numbers of the others.
+    /// Digests are another matter: a conversation that began without goes on without.
     #[must_use = "dropping the last of it takes time: send it to where nobody waits"]
     pub fn install(&mut self, prefilter: Arc<Prefilter>) -> Arc<Prefilter> {
         self.desk.readers.epoch = self.desk.readers.epoch.wrapping_add(1);
+        self.desk.limits = limits_with(&self.desk.configured, &prefilter);
         std::mem::replace(&mut self.desk.prefilter, prefilter)
     }
 
@@ -299,6 +305,15 @@ impl Reading {
         reading.conclude();
         self.desk.readers.forget(id);
     }
+}
+
+/// The limits of conversations that begin while these patterns are looked for.
+fn limits_with(configured: &Arc<Limits>, prefilter: &Prefilter) -> Arc<Limits> {
+    let hashes = configured.hashes.with(prefilter.hashes());
+    if hashes == configured.hashes {
+        return Arc::clone(configured);
+    }
+    Arc::new(Limits { hashes, ..(**configured).clone() })
 }
 
 /// Whether a flow's first packet is one that no TCP conversation begins with.

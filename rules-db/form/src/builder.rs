@@ -7,7 +7,7 @@ use crate::rows::{
     NONE, PortRange, RegexRow, Row, RuleRow, SetRow, StringRow, literal,
 };
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytemuck::Zeroable;
@@ -76,6 +76,7 @@ pub struct Builder {
     infos: BTreeMap<(u32, u32), Info>,
     event_names: Vec<StringRow>,
     flowbit_names: Vec<StringRow>,
+    kinds: BTreeSet<u32>,
 }
 
 #[derive(Debug)]
@@ -117,6 +118,7 @@ impl Builder {
     /// Adds a rule. Rules are tried in the order in which they are added.
     pub fn rule(&mut self, body: &Body, info: Info) -> RuleEntry {
         let entry = RuleEntry(number(self.rules.len()));
+        self.kinds.extend(body.parts.iter().map(|part| u32::from(part.kind)));
         let bytes = body.to_bytes();
         let row = RuleRow { at: number(self.bodies.len()), len: number(bytes.len()) };
         self.bodies.extend_from_slice(&bytes);
@@ -266,6 +268,8 @@ impl Builder {
         file.table(Section::DataSetNames, &self.data_names)?;
         file.table(Section::EventNames, &self.event_names)?;
         file.table(Section::FlowbitNames, &self.flowbit_names)?;
+        let kinds: Vec<u32> = self.kinds.iter().copied().collect();
+        file.table(Section::Kinds, &kinds)?;
         file.bytes(Section::Bodies, &self.bodies)?;
         file.bytes(Section::LiteralBytes, &literal_bytes)?;
         file.table(Section::Regexes, &self.regexes)?;

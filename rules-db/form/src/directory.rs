@@ -7,7 +7,7 @@ use core::fmt;
 
 const MAGIC: [u8; 8] = *b"PORTRULE";
 /// Version of the layout. Another one is refused: compile the rules again.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 const SECTIONS: usize = 32;
 /// Bytes read at once: a directory that lies must not make its reader allocate without end.
 const READ_MAX: u32 = 4 << 20;
@@ -40,6 +40,7 @@ pub enum Section {
     EventNames = 20,
     FlowbitNames = 21,
     DataSetNames = 22,
+    Kinds = 23,
 }
 
 #[derive(Clone, Copy, Pod, Zeroable, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! A whole set in memory, as the host maps it. All accessors are total.
 
+use crate::Body;
 use crate::directory::{Directory, Hash, Refused, Section};
 use crate::rows::{
     Always, Candidate, GroupRow, InfoRow, LiteralRow, NONE, PortRange, RegexRow, Row, RuleRow,
     SetRow, StringRow, literal,
 };
-use crate::{Body, steps};
 use alloc::vec::Vec;
 
 /// A compiled set, read in place.
@@ -243,10 +243,9 @@ impl<'a> RuleSet<'a> {
         self.table::<LiteralRow>(Section::Literals).map(|l| usize::from(l.len)).max().unwrap_or(0)
     }
 
-    /// Whether any part of any rule reads buffers of that kind; for reports, reads all bodies.
-    pub fn reads(self, kind: u16) -> bool {
-        let reads = |p: &steps::Part| p.kind == kind;
-        (0..self.len()).filter_map(|i| self.body(i)).any(|b| b.parts.iter().any(reads))
+    /// The kinds of buffers that the rules read, in the order of their numbers.
+    pub fn kinds(self) -> impl Iterator<Item = u16> + use<'a> {
+        self.table::<u32>(Section::Kinds).filter_map(|kind| u16::try_from(kind).ok())
     }
 }
 

@@ -46,6 +46,18 @@ words! {
     }
 }
 
+words! {
+    /// Digests of files.
+    FileHash {
+        /// MD5.
+        Md5 = "md5",
+        /// SHA-1.
+        Sha1 = "sha1",
+        /// SHA-256.
+        Sha256 = "sha256",
+    }
+}
+
 /// `[events]`
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Events {
@@ -53,6 +65,8 @@ pub struct Events {
     pub file: PathBuf,
     /// Which events are written.
     pub types: Vec<EventType>,
+    /// Digests that `fileinfo` has of each whole file, beside those that rules ask for.
+    pub file_hashes: Vec<FileHash>,
     /// How often `stats` is written; 0 s is never.
     pub stats_interval: Duration,
     /// Events that wait for a slow disk; beyond it they are lost and counted, except `block` and
@@ -69,6 +83,7 @@ impl Default for Events {
         Events {
             file: "eve.json".into(),
             types: EventType::WORDS.iter().map(|(_, event_type)| *event_type).collect(),
+            file_hashes: Vec::new(),
             stats_interval: Duration::from_secs(10),
             queue: 65_536,
             community_id: true,
@@ -83,7 +98,8 @@ impl Events {
         let hour = Duration::from_secs(3600);
         let events = Events {
             file: s.text("file", &d.file.to_string_lossy()).into(),
-            types: s.list("types", d.types, event_type),
+            types: s.list("types", d.types, word::<EventType>),
+            file_hashes: s.list("file_hashes", d.file_hashes, word::<FileHash>),
             stats_interval: s.duration("stats_interval", d.stats_interval, Duration::ZERO..=hour),
             queue: s.number("queue", d.queue, 64..=1 << 24),
             community_id: s.switch("community_id", d.community_id),
@@ -94,11 +110,12 @@ impl Events {
     }
 }
 
-fn event_type(text: &str) -> Result<EventType, String> {
+/// One of the words of a list.
+fn word<W: Word>(text: &str) -> Result<W, String> {
     use super::section::nearest;
-    let words = || EventType::WORDS.iter().map(|(word, _)| *word);
-    if let Some((_, t)) = EventType::WORDS.iter().find(|(word, _)| *word == text) {
-        return Ok(*t);
+    let words = || W::WORDS.iter().map(|(word, _)| *word);
+    if let Some((_, value)) = W::WORDS.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
     }
     match nearest(text, words()) {
         Some(word) => Err(format!("write \"{word}\"")),

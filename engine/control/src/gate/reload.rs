@@ -88,6 +88,11 @@ fn merged(running: &Config, fresh: &Config, rules: bool) -> (Config, Vec<String>
     (is.memory, is.max, is.conversations) = (was.memory, was.max, was.conversations);
     keep("streams.target, [[streams.targets]]", was.receivers() == is.receivers());
     (is.target, is.targets) = (was.target, was.targets.clone());
+    // Conversations are begun with what the start said.
+    keep("[decode]", running.decode == fresh.decode);
+    next.decode = running.decode;
+    keep("events.file_hashes", running.events.file_hashes == fresh.events.file_hashes);
+    next.events.file_hashes.clone_from(&running.events.file_hashes);
     let files = (&running.events.file, running.events.queue);
     keep("events.file, events.queue", files == (&fresh.events.file, fresh.events.queue));
     keep("control.socket", running.control.socket == fresh.control.socket);

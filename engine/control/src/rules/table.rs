@@ -99,5 +99,6 @@ fn patterns(set: RuleSet<'_>) -> Patterns {
         literals: literals.collect(),
         regexes: regexes.collect(),
         always,
+        reads: set.kinds().collect(),
     }
 }

@@ -31,9 +31,12 @@ pub(crate) struct Body {
     seen: u64,
     /// Decoded bytes, shown or not.
     size: u64,
-    /// Bytes were lost, or were behind a limit.
+    /// Bytes were lost.
     gap: bool,
+    /// What follows was not decoded.
     cut: bool,
+    /// Bytes behind the limit were counted and digested, and not shown.
+    unshown: bool,
     file: Option<Box<File>>,
 }
 
@@ -61,7 +64,8 @@ impl Body {
     /// Starts a body; with a name it is a file.
     pub(crate) fn start(&mut self, name: Option<Vec<u8>>, hashes: Hashes) {
         self.window.clear();
-        (self.at, self.seen, self.size, self.gap, self.cut) = (0, 0, 0, false, false);
+        (self.at, self.seen, self.size) = (0, 0, 0);
+        (self.gap, self.cut, self.unshown) = (false, false, false);
         self.file = name
             .map(|name| Box::new(File { name, digests: Digests::new(hashes), ..File::default() }));
     }
@@ -80,7 +84,7 @@ impl Body {
         self.gap = true;
     }
 
-    /// What follows is behind a limit.
+    /// What follows is not decoded.
     pub(crate) fn cut(&mut self) {
         self.cut = true;
     }
@@ -129,8 +133,7 @@ impl Body {
         }
         if !behind.is_empty() {
             // Behind the limit: followed for its length and digests only.
-            if !self.cut {
-                self.cut = true;
+            if !std::mem::replace(&mut self.unshown, true) {
                 out.counters.bodies_cut += 1;
             }
             self.note(behind);
@@ -182,7 +185,8 @@ impl Body {
     }
 
     fn flags(&self, complete: bool) -> u32 {
-        let mut flags = if complete && self.at == 0 && !self.cut && !self.gap {
+        let is_cut = self.cut || self.unshown;
+        let mut flags = if complete && self.at == 0 && !is_cut && !self.gap {
             Buffer::COMPLETE
         } else if complete {
             0
@@ -192,7 +196,7 @@ impl Body {
         if self.gap {
             flags |= Buffer::GAP;
         }
-        if self.cut {
+        if is_cut {
             flags |= Buffer::TRUNCATED;
         }
         flags

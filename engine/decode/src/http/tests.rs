@@ -3,10 +3,12 @@
 use super::fuzz::{Seen, SeenPiece, difference, fuzz_http, small, told};
 use crate::conversation::Direction::{self, ToClient, ToServer};
 use crate::events::event_name;
+use crate::files::FileState;
 use crate::limits::{Hashes, Limits};
 use crate::output::Record;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
+use md5::{Digest, Md5};
 use portcullis_plugin_abi::buffer_kind::{self, *};
 use proptest::prelude::*;
 use std::io::Write as _;
@@ -318,6 +320,29 @@ fn large_bodies_come_in_pieces_that_join() {
     assert_eq!(end, body.len());
     let Some(Record::File(file)) = seen.records.first() else { panic!("a file is first") };
     assert!(file.md5.is_some() && file.sha1.is_some() && file.sha256.is_some());
+}
+
+#[test]
+fn digests_are_of_the_whole_file_behind_the_limit_of_what_is_shown() {
+    let body = vec![b'a'; 3 << 20];
+    let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let plain = [length.as_bytes(), &body].concat();
+    let head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n";
+    let packed = gzip(&body);
+    let length = format!("Content-Length: {}\r\n\r\n", packed.len());
+    let packed = [&head[..], length.as_bytes(), &packed].concat();
+    for (response, ratio) in [(plain, 100), (packed, 10_000)] {
+        let limits = Limits { hashes: Hashes::ALL, inflate_ratio: ratio, ..Limits::default() };
+        let seen = told(&[(ToServer, GET), (ToClient, &response)], &mut || 1460, limits);
+        let Some(Record::File(file)) = seen.records.first() else { panic!("a file is first") };
+        let digest = Md5::digest(&body);
+        assert_eq!(file.md5.map(|md5| md5.to_vec()), Some(digest.to_vec()));
+        assert_eq!((file.size, file.state), (body.len() as u64, FileState::Closed));
+        let shown = seen.messages.iter().flat_map(|m| &m.3).filter(|p| p.0 == FILE_DATA);
+        assert_eq!(shown.map(|p| p.3 + p.5.len() as u64).max(), Some(1 << 20));
+        let digests = seen.messages.iter().flat_map(|m| &m.3).filter(|p| p.0 == FILE_MD5);
+        assert_eq!(digests.map(|p| &p.5[..]).collect::<Vec<_>>(), [&digest[..]]);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@
 mod building;
 
 use building::Building;
+use portcullis_decode::Hashes;
 use portcullis_detect::{OfferedHit, PatternGroup, Patterns};
 use portcullis_matcher::{Budget, BuildError, Matcher};
 use portcullis_plugin_abi::buffer_kind;
@@ -54,6 +55,8 @@ pub struct Prefilter {
     sweeps: Vec<[[Sweep; TRANSPORTS]; 2]>,
     /// Kinds in which anything is looked for, by direction.
     read: Vec<[bool; 2]>,
+    /// Digests of files that anybody reads.
+    hashes: Hashes,
 }
 
 /// TCP, UDP, others.
@@ -155,11 +158,18 @@ impl Prefilter {
         sets: impl IntoIterator<Item = (PluginId, &'a Patterns)>,
     ) -> Result<Prefilter, BuildError> {
         let mut building = Building::new();
+        let mut hashes = Hashes::default();
         for (plugin, set) in sets {
             building.add(plugin, set)?;
+            hashes = hashes.with(digests_of(set));
         }
         let Building { builder, groups, sought, sweeps, read, .. } = building;
-        Ok(Prefilter { matcher: builder.build(), groups, sought, sweeps, read })
+        Ok(Prefilter { matcher: builder.build(), groups, sought, sweeps, read, hashes })
+    }
+
+    /// Which digests of files anybody reads.
+    pub(crate) fn hashes(&self) -> Hashes {
+        self.hashes
     }
 
     /// Whether anybody looks for anything in this kind of buffer going this way.
@@ -247,6 +257,16 @@ impl Prefilter {
     /// Bytes of memory.
     pub fn bytes(&self) -> usize {
         self.matcher.bytes() + size_of_val(&*self.sought)
+    }
+}
+
+/// The digests that a plugin reads, or looks for literals in.
+fn digests_of(set: &Patterns) -> Hashes {
+    let reads = |kind| set.reads.contains(&kind) || set.groups.iter().any(|g| g.buffer == kind);
+    Hashes {
+        md5: reads(buffer_kind::FILE_MD5),
+        sha1: reads(buffer_kind::FILE_SHA1),
+        sha256: reads(buffer_kind::FILE_SHA256),
     }
 }
 

@@ -111,13 +111,14 @@ fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     write(
         "[blocks]\nmax = 7\nprotect_sessions = false\n[attacks]\naction = \"terminate\"\n\
            [[exclusion]]\nrow = \"192.0.2.1 do-not-block\"\n\
-           [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\nmax = 4096\n",
+           [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\nmax = 4096\n\
+           [decode]\nbody = \"2MiB\"\n[events]\nfile_hashes = [\"md5\"]\n",
     );
     let reply = lab.handle.reload(&peer()).unwrap();
     for taken in ["[attacks]", "[streams]"] {
         assert!(reply.changed.iter().any(|c| c == taken), "{taken}: {:?}", reply.changed);
     }
-    for restart in ["blocks.max", NO_RULES_YET, "streams.max"] {
+    for restart in ["blocks.max", NO_RULES_YET, "streams.max", "[decode]", "events.file_hashes"] {
         let named = reply.needs_restart.iter().any(|c| c == restart);
         assert!(named, "{restart}: {:?}", reply.needs_restart);
     }
