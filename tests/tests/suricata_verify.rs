@@ -23,8 +23,10 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use check::EventCheck;
 use portcullis_tests::requirement::{self, Readiness};
 use replay::Answer;
+use serde_json::Value;
 use suite::{Family, Test};
 
 /// Tests that must hold, in percent of each family: a ratchet, these numbers only ever go up.
@@ -34,7 +36,10 @@ const LEAST: [(Family, usize); 2] = [(Family::Other, 85), (Family::HttpEvader, 9
 /// One test and the checks of it that did not hold.
 struct Result {
     test: Test,
+    /// Of its alerts.
     complaints: Vec<String>,
+    /// Of its records, by the number of the check.
+    records: Vec<(usize, String)>,
 }
 
 /// All tests, run once; `None` where they are skipped.
@@ -67,29 +72,38 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn judge((test, answer): (Test, Answer)) -> Result {
-    let complaints = match answer {
-        Err(why) => vec![why],
-        Ok(alerts) => test
-            .checks
-            .iter()
-            .filter_map(|check| {
-                let found = check.found(&alerts);
-                let said = || format!("{}: {} expected, {found} found", check.shown(), check.count);
-                (found != check.count).then(said)
-            })
-            .collect(),
+    let events = match answer {
+        Ok(events) => events,
+        Err(why) => {
+            let records = (0..test.records.len()).map(|at| (at, why.clone())).collect();
+            return Result { test, complaints: vec![why], records };
+        }
     };
-    Result { test, complaints }
+    let said = |check: &EventCheck, events: &[Value]| -> Option<String> {
+        let found = check.found(events);
+        let line = || format!("{}: {} expected, {found} found", check.shown(), check.count);
+        (found != check.count).then(line)
+    };
+    let complaints = test.checks.iter().filter_map(|check| said(check, &events.alerts)).collect();
+    let records = test.records.iter().enumerate();
+    let records =
+        records.filter_map(|(at, check)| Some((at, said(check, &events.records)?))).collect();
+    Result { test, complaints, records }
 }
 
 /// The lines that did not hold, where they are asked for.
 fn report(results: &[Result]) {
     let Ok(file) = std::env::var("PORTCULLIS_VERIFY_REPORT") else { return };
     let mut text = String::new();
-    for result in results.iter().filter(|result| !result.complaints.is_empty()) {
+    for result in results {
+        let name = &result.test.name;
         for complaint in &result.complaints {
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{}\t{complaint}", result.test.name);
+            let _ = writeln!(text, "{name}\t{complaint}");
+        }
+        for (at, complaint) in &result.records {
+            let kind = result.test.records.get(*at).map_or("", |check| check.kind.as_str());
+            let _ = writeln!(text, "{name}\t{kind}\t{complaint}");
         }
     }
     std::fs::write(&file, text).unwrap_or_else(|e| panic!("{file}: {e}"));
@@ -147,4 +161,20 @@ fn enough_of_each_family_holds() {
         }
     }
     assert!(short.is_empty(), "{}", lines(&short));
+}
+
+#[test]
+fn records_say_what_the_peers_do() {
+    let Some(results) = results() else { return };
+    let mut sums: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for result in results {
+        for (at, check) in result.test.records.iter().enumerate() {
+            let (held, all) = sums.entry(check.kind.as_str()).or_default();
+            *held += usize::from(result.records.iter().all(|(number, _)| *number != at));
+            *all += 1;
+        }
+    }
+    for (kind, (held, all)) in sums {
+        println!("corpus: peer's checks of {kind} records: {held} of {all} hold");
+    }
 }

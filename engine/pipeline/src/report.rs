@@ -236,6 +236,18 @@ impl Conversation {
         }
     }
 
+    /// The same, as who answers would have it.
+    pub fn turned(&self) -> Self {
+        Conversation {
+            src: self.dst,
+            dst: self.src,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+            macs: self.macs.map(|(src, dst)| (dst, src)),
+            ..*self
+        }
+    }
+
     /// Of a frame whose headers cannot be used.
     pub(crate) fn of_malformed(segment: SegmentId, bad: &Malformed) -> Self {
         Conversation {

@@ -1,4 +1,4 @@
-//! The checks of a `test.yaml` that count alerts, as the suite's own runner reads them.
+//! The checks of a `test.yaml` that count alerts or records of protocols, as the suite's own runner reads them.
 //!
 //! Must never know: where events come from.
 
@@ -8,24 +8,33 @@ use std::net::IpAddr;
 /// The release of the peer whose answers the expected counts are.
 const PEER: [u64; 3] = [7, 0, 10];
 
-/// "So many alerts look like this."
+/// Records that both engines make: types of events with the peer's field names.
+pub(crate) const RECORDS: [&str; 4] = ["http", "dns", "tls", "fileinfo"];
+
+/// "So many events look like this."
 #[derive(Debug, Clone)]
-pub(crate) struct AlertCheck {
+pub(crate) struct EventCheck {
+    /// The type of the events.
+    pub(crate) kind: String,
     /// The key and what it must be; keys are paths with dots.
     wanted: Vec<(String, Value)>,
     /// How many events.
     pub(crate) count: u64,
 }
 
-/// The checks that count alerts and apply to the peer's release.
-pub(crate) fn alert_checks(described: &Value) -> Vec<AlertCheck> {
+/// The checks that count events of these types and apply to the peer's release.
+pub(crate) fn event_checks(described: &Value, kinds: &[&str]) -> Vec<EventCheck> {
     let checks = described["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
     checks
         .iter()
         .map(|check| &check["filter"])
-        .filter(|filter| filter["match"]["event_type"] == "alert" && applies(filter))
-        .filter(|filter| filter["filename"].is_null())
-        .map(|filter| AlertCheck {
+        .filter(|filter| filter["filename"].is_null() && applies(filter))
+        .filter_map(|filter| {
+            let kind = filter["match"]["event_type"].as_str()?;
+            kinds.contains(&kind).then(|| (kind.to_owned(), filter))
+        })
+        .map(|(kind, filter)| EventCheck {
+            kind,
             wanted: filter["match"]
                 .as_object()
                 .into_iter()
@@ -59,7 +68,7 @@ fn version(value: &Value) -> Option<Vec<u64>> {
     Some(text.split('.').map_while(|part| part.parse().ok()).collect())
 }
 
-impl AlertCheck {
+impl EventCheck {
     /// How many of these events fit.
     pub(crate) fn found(&self, events: &[Value]) -> u64 {
         events.iter().filter(|event| self.fits(event)).count() as u64
@@ -140,8 +149,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn checks(filters: &Value) -> Vec<AlertCheck> {
-        alert_checks(&json!({ "checks": filters }))
+    fn checks(filters: &Value) -> Vec<EventCheck> {
+        event_checks(&json!({ "checks": filters }), &["alert"])
     }
 
     #[test]

@@ -12,13 +12,23 @@ use portcullis_tests::command;
 use portcullis_tests::requirement;
 use serde_json::Value;
 
+use super::check::RECORDS;
 use super::suite::Test;
 
 /// Of one process; the slowest takes seconds.
 const REPLAY_LIMIT: Duration = Duration::from_secs(120);
 
-/// What the engine said in one test: its alerts, or why there are none to count.
-pub(crate) type Answer = Result<Vec<Value>, String>;
+/// What the engine said in one test.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Events {
+    /// Alerts of the rules.
+    pub(crate) alerts: Vec<Value>,
+    /// Records of protocols.
+    pub(crate) records: Vec<Value>,
+}
+
+/// That, or why there is nothing to count.
+pub(crate) type Answer = Result<Events, String>;
 
 /// Tests that one process can answer: rules and configuration are the same.
 struct Batch<'t> {
@@ -78,8 +88,8 @@ fn rules_text(file: &Path) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The alerts of each capture.
-fn run(batch: &Batch<'_>) -> Result<BTreeMap<String, Vec<Value>>, String> {
+/// The events of each capture.
+fn run(batch: &Batch<'_>) -> Result<BTreeMap<String, Events>, String> {
     let work = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| work.path().join(name).to_string_lossy().into_owned();
     let (configuration, eve) = (path("replay.toml"), path("eve.json"));
@@ -96,7 +106,7 @@ fn run(batch: &Batch<'_>) -> Result<BTreeMap<String, Vec<Value>>, String> {
         let why: String = finished.stderr.chars().take(300).collect();
         return Err(format!("replay ended with {:?}: {}", finished.code, why.replace('\n', " ")));
     }
-    Ok(alerts(Path::new(&eve)))
+    Ok(events(Path::new(&eve)))
 }
 
 /// `$PORTCULLIS_PLUGINS`, or what `scripts/build` made.
@@ -105,16 +115,18 @@ fn plugins() -> PathBuf {
         .map_or_else(|| requirement::distribution().join("plugins"), PathBuf::from)
 }
 
-/// The alerts of the event file that rules of the language made, by capture.
-fn alerts(eve: &Path) -> BTreeMap<String, Vec<Value>> {
-    let mut by_capture: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+/// The alerts of the event file that rules of the language made, and the records, by capture.
+fn events(eve: &Path) -> BTreeMap<String, Events> {
+    let mut by_capture: BTreeMap<String, Events> = BTreeMap::new();
     let events = std::fs::read_to_string(eve).expect("replay writes the events");
-    for line in events.lines().filter(|line| line.contains("\"alert\"")) {
+    for line in events.lines() {
         let event: Value = serde_json::from_str(line).expect("each line is one JSON object");
-        let (kind, detector) = (&event["event_type"], &event["alert"]["metadata"]["detector"][0]);
-        if kind == "alert" && detector == "signatures" {
-            let capture = event["pcap_filename"].as_str().unwrap_or_default().to_owned();
-            by_capture.entry(capture).or_default().push(event);
+        let capture = event["pcap_filename"].as_str().unwrap_or_default().to_owned();
+        let kind = event["event_type"].as_str().unwrap_or_default();
+        if kind == "alert" && event["alert"]["metadata"]["detector"][0] == "signatures" {
+            by_capture.entry(capture).or_default().alerts.push(event);
+        } else if RECORDS.contains(&kind) {
+            by_capture.entry(capture).or_default().records.push(event);
         }
     }
     by_capture

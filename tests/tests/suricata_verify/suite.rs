@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::check::{self, AlertCheck};
+use super::check::{self, EventCheck};
 use super::settings::Settings;
 use super::yaml;
 
@@ -61,7 +61,10 @@ pub(crate) struct Test {
     pub(crate) capture: PathBuf,
     pub(crate) rules: Vec<PathBuf>,
     pub(crate) settings: Settings,
-    pub(crate) checks: Vec<AlertCheck>,
+    /// Of alerts.
+    pub(crate) checks: Vec<EventCheck>,
+    /// Of records of protocols.
+    pub(crate) records: Vec<EventCheck>,
 }
 
 /// The tests of `folder` (`suricata-verify` in the corpus) that hold for the engine, by name.
@@ -103,7 +106,8 @@ fn test_of(folder: &Path, row: &Value) -> Test {
         capture: folder.join(row["pcap"].as_str().unwrap_or_default()),
         rules: words(&row["rules_files"]).map(|file| folder.join(file)).collect(),
         settings: Settings::of(&arguments, &configured),
-        checks: check::alert_checks(&described),
+        checks: check::event_checks(&described, &["alert"]),
+        records: check::event_checks(&described, &check::RECORDS),
         name,
     }
 }

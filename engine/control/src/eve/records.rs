@@ -30,15 +30,24 @@ impl Scribe {
         };
         let Some(mut root) = self.begin(line, event_type, t.at) else { return };
         frame(&mut root, t.frame_number);
-        self.conversation(&mut root, &t.conversation);
+        // A file's event goes the way of the file.
+        let back = matches!(&t.record, Record::File(file) if file.to_client);
+        let conversation = if back { &t.conversation.turned() } else { &t.conversation };
+        self.conversation(&mut root, conversation);
         root.text("pkt_src", FROM_THE_WIRE);
-        ether(&mut root, t.conversation.macs);
+        ether(&mut root, conversation.macs);
         match &t.record {
             Record::Http(record) => {
                 root.number("tx_id", record.tx_id);
                 http(&mut root.object("http"), record);
             }
-            Record::File(record) => file(&mut root.object("fileinfo"), record),
+            Record::File(record) => {
+                if let Some(carrier) = &record.http {
+                    http(&mut root.object("http"), carrier);
+                }
+                root.text("app_proto", record.app_proto);
+                file(&mut root.object("fileinfo"), record);
+            }
             Record::Dns(record) => dns::dns(&mut root.object("dns"), record, number),
             Record::Tls(record) => sessions::tls(&mut root.object("tls"), record),
             Record::Ssh(record) => {

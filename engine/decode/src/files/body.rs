@@ -11,6 +11,7 @@
 
 use super::digest::Digests;
 use super::{FileRecord, FileState, magic};
+use crate::conversation::Direction;
 use crate::limits::{Hashes, Limits};
 use crate::output::{Fresh, Output, Piece, index};
 use portcullis_plugin_abi::{Buffer, buffer_kind};
@@ -235,7 +236,12 @@ impl Body {
     }
 
     /// The file as the journal prints it; `None` for a body that is no file.
-    pub(crate) fn record(&mut self, tx_id: u32, state: FileState) -> Option<Box<FileRecord>> {
+    pub(crate) fn record(
+        &mut self,
+        way: Direction,
+        tx_id: u32,
+        state: FileState,
+    ) -> Option<Box<FileRecord>> {
         // The next body may be long in coming.
         self.window = Vec::new();
         let (size, gaps) = (self.size, self.gap);
@@ -245,6 +251,9 @@ impl Body {
         let digests =
             if state == FileState::Closed { file.digests.finish() } else { Default::default() };
         Some(Box::new(FileRecord {
+            to_client: way == Direction::ToClient,
+            app_proto: "",
+            http: None,
             filename: file.name,
             magic: file.magic,
             gaps,

@@ -34,6 +34,12 @@ impl FileState {
 /// A file as the journal prints it (`fileinfo`), fields in its order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FileRecord {
+    /// The server sent it.
+    pub to_client: bool,
+    /// The protocol that carried it, by Suricata's name.
+    pub app_proto: &'static str,
+    /// The transaction of HTTP that did, as far as it was known with the file's last byte.
+    pub http: Option<Box<crate::http::HttpRecord>>,
     /// Name as sent, or the path of its address.
     pub filename: Vec<u8>,
     /// What it is by its first bytes.

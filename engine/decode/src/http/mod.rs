@@ -96,6 +96,53 @@ impl Decoder for Http {
     }
 
     fn data(&mut self, direction: Direction, bytes: &[u8], out: &mut Output) -> Next {
+        let told = out.records.len();
+        let next = self.read(direction, bytes, out);
+        self.say_what_carried(told, out);
+        next
+    }
+
+    fn gap(&mut self, direction: Direction, length: u64, out: &mut Output) -> Next {
+        let told = out.records.len();
+        self.skip(direction, length, out);
+        self.say_what_carried(told, out);
+        Next::More
+    }
+
+    fn end(&mut self, direction: Direction, out: &mut Output) {
+        if std::mem::replace(&mut self.side(direction).ended, true) {
+            return;
+        }
+        let told = out.records.len();
+        self.close(direction, out);
+        let both = self.request.ended && self.response.ended;
+        if both || direction == Direction::ToClient {
+            self.flush_answered(both, out);
+        }
+        self.say_what_carried(told, out);
+    }
+
+    fn memory(&self) -> usize {
+        let open = self.open.capacity() * size_of::<Open>();
+        let text = |t: &Option<Vec<u8>>| t.as_ref().map_or(0, Vec::capacity);
+        let records = self.open.iter().map(|open| {
+            let record = &open.record;
+            size_of::<HttpRecord>()
+                + open.path.capacity()
+                + text(&record.hostname)
+                + text(&record.url)
+                + text(&record.http_user_agent)
+                + text(&record.http_refer)
+        });
+        open + records.sum::<usize>()
+            + self.held.capacity()
+            + self.request.memory()
+            + self.response.memory()
+    }
+}
+
+impl Http {
+    fn read(&mut self, direction: Direction, bytes: &[u8], out: &mut Output) -> Next {
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.side(direction).state == State::Hold {
@@ -122,7 +169,7 @@ impl Decoder for Http {
         if both { Next::Done } else { Next::More }
     }
 
-    fn gap(&mut self, direction: Direction, length: u64, out: &mut Output) -> Next {
+    fn skip(&mut self, direction: Direction, length: u64, out: &mut Output) {
         let limits = Arc::clone(&self.limits);
         let side = self.side(direction);
         match side.state {
@@ -147,40 +194,25 @@ impl Decoder for Http {
                 self.side(direction).state = State::Stop;
             }
         }
-        Next::More
     }
 
-    fn end(&mut self, direction: Direction, out: &mut Output) {
-        if std::mem::replace(&mut self.side(direction).ended, true) {
-            return;
+    /// Files that were told since the first `told` records get the transaction that carried them.
+    fn say_what_carried(&self, told: usize, out: &mut Output) {
+        for at in told..out.records.len() {
+            let Some(Record::File(file)) = out.records.get(at) else { continue };
+            let tx_id = file.tx_id;
+            let over = out.records.iter().skip(told).find_map(|record| match record {
+                Record::Http(record) if record.tx_id == tx_id => Some(record),
+                _ => None,
+            });
+            let open = || self.open.iter().map(|open| &open.record).find(|r| r.tx_id == tx_id);
+            let http = over.or_else(open).cloned();
+            if let Some(Record::File(file)) = out.records.get_mut(at) {
+                (file.app_proto, file.http) = ("http", http);
+            }
         }
-        self.close(direction, out);
-        let both = self.request.ended && self.response.ended;
-        if both || direction == Direction::ToClient {
-            self.flush_answered(both, out);
-        }
     }
 
-    fn memory(&self) -> usize {
-        let open = self.open.capacity() * size_of::<Open>();
-        let text = |t: &Option<Vec<u8>>| t.as_ref().map_or(0, Vec::capacity);
-        let records = self.open.iter().map(|open| {
-            let record = &open.record;
-            size_of::<HttpRecord>()
-                + open.path.capacity()
-                + text(&record.hostname)
-                + text(&record.url)
-                + text(&record.http_user_agent)
-                + text(&record.http_refer)
-        });
-        open + records.sum::<usize>()
-            + self.held.capacity()
-            + self.request.memory()
-            + self.response.memory()
-    }
-}
-
-impl Http {
     fn side(&mut self, direction: Direction) -> &mut Side {
         match direction {
             Direction::ToServer => &mut self.request,

@@ -2,6 +2,7 @@
 //! know how the body was transferred.
 
 use super::lines::{chomp, find_nocase, trim};
+use crate::conversation::Direction;
 use crate::events::app_event::{HTTP_MULTIPART_INVALID_HEADER, HTTP_MULTIPART_NO_FILEDATA};
 use crate::files::{Body, FileState, Taken};
 use crate::limits::Limits;
@@ -284,14 +285,14 @@ impl Multipart {
     }
 
     /// What was ready has been shown: a part that is over has its record.
-    pub(super) fn next(&mut self, transaction: u32, out: &mut Output) {
+    pub(super) fn next(&mut self, way: Direction, transaction: u32, out: &mut Output) {
         if !self.complete {
             return;
         }
         self.complete = false;
         self.number += 1;
         if let Some(mut file) = self.file.take() {
-            let record = file.record(transaction.saturating_sub(1), FileState::Closed);
+            let record = file.record(way, transaction.saturating_sub(1), FileState::Closed);
             out.records.extend(record.map(Record::File));
         }
     }

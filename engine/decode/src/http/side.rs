@@ -93,7 +93,7 @@ impl Shown {
                 self.show(Stage::Progress, limits, out);
             }
             if part && let Some(multipart) = &mut self.multipart {
-                multipart.next(self.transaction, out);
+                multipart.next(self.direction, self.transaction, out);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Shown {
         let tx_id = self.transaction.saturating_sub(1);
         if self.has_body
             && self.body.size() > 0
-            && let Some(record) = self.body.record(tx_id, state)
+            && let Some(record) = self.body.record(self.direction, tx_id, state)
         {
             out.records.push(Record::File(record));
         }
@@ -268,7 +268,7 @@ impl Side {
         }
         self.shown.show(Stage::Complete, limits, out);
         if let Some(multipart) = &mut self.shown.multipart {
-            multipart.next(self.shown.transaction, out);
+            multipart.next(self.shown.direction, self.shown.transaction, out);
         }
         self.shown.records(state, out);
         self.chain.clear();

@@ -99,6 +99,8 @@ fn buffers_of_a_response() {
     assert_eq!(record.url.as_deref(), Some(&b"/a%20b//c/../d?x=%41"[..]));
     let Some(Record::File(file)) = seen.records.first() else { panic!("a file is first") };
     assert_eq!((file.size, file.state.name()), (5, "CLOSED"));
+    assert!(file.to_client && file.app_proto == "http");
+    assert_eq!(file.http.as_deref(), Some(&**record), "with the transaction that carried it");
 }
 
 #[test]
@@ -269,7 +271,11 @@ the file\r\n--xx\r\nContent-Disposition: form-data; name=\"g\"; filename=\"e\"\r
         .records
         .iter()
         .filter_map(|record| match record {
-            Record::File(file) => Some((file.filename.as_slice(), file.size)),
+            Record::File(file) => {
+                let method = file.http.as_ref().and_then(|http| http.http_method.as_deref());
+                assert!(!file.to_client && method == Some(b"POST"), "of the request at hand");
+                Some((file.filename.as_slice(), file.size))
+            }
             _ => None,
         })
         .collect();

@@ -366,7 +366,9 @@ impl Smtp {
         self.show(Stage::Progress, out);
         let limits = Arc::clone(&self.limits);
         self.body.show(&[kind::FILE_DATA], 0, true, &limits, out);
-        if let Some(file) = self.body.record(self.record.tx_id, state) {
+        let (way, tx_id) = (Direction::ToServer, self.record.tx_id);
+        if let Some(mut file) = self.body.record(way, tx_id, state) {
+            file.app_proto = "smtp";
             out.records.push(Record::File(file));
         }
     }

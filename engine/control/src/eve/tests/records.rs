@@ -62,7 +62,11 @@ fn http() -> Report {
 }
 
 fn file() -> Report {
+    let http = HttpRecord { hostname: some("e.example"), status: Some(200), ..Default::default() };
     transaction(Record::File(Box::new(FileRecord {
+        to_client: true,
+        app_proto: "http",
+        http: Some(Box::new(http)),
         filename: b"a.exe".to_vec(),
         magic: Some("PE32"),
         gaps: false,
@@ -248,6 +252,12 @@ fn a_file_has_its_digests() {
     assert_eq!(e["fileinfo"]["sha256"], "ab".repeat(32));
     assert_eq!(e["fileinfo"]["state"], "TRUNCATED");
     assert_eq!((&e["fileinfo"]["tx_id"], e.get("tx_id")), (&json!(1), None));
+    assert_eq!((&e["app_proto"], &e["http"]["hostname"]), (&json!("http"), &json!("e.example")));
+    // It goes the way of the file, from the server.
+    let request = event(transaction(Record::Http(Box::default())));
+    let ends = |e: &Value| [&e["src_ip"], &e["src_port"], &e["dest_ip"]].map(Value::to_string);
+    let back = |e: &Value| [&e["dest_ip"], &e["dest_port"], &e["src_ip"]].map(Value::to_string);
+    assert_eq!((ends(&e), &e["flow_id"]), (back(&request), &request["flow_id"]));
 }
 
 #[test]
