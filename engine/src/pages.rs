@@ -30,8 +30,8 @@ impl Pages {
         Pages { huge: AtomicBool::new(false) }
     }
 
-    /// From now on every big allocation is a mapping of its own. By itself glibc raises that size to
-    /// 32 MiB as such allocations are freed; a table for the most flows that there can be would
+    /// From now on every big allocation is a mapping of its own. By itself glibc raises that size
+    /// to 32 MiB as such allocations are freed; a table for the most flows that there can be would
     /// then be cut from the heap, where zeroing it takes all of its memory at once.
     pub(crate) fn keep_big_apart(&self) {
         // SAFETY: justification: a C function; it takes two numbers and changes how memory is
