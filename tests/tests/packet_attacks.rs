@@ -166,6 +166,9 @@ fn each_attack_is_told_and_dropped_and_a_proven_sender_blocked_in_its_vlan() {
             false => Value::Null,
         };
         assert_eq!(ours["withheld"]["reason"], withheld, "{what}: {alert:#}");
+        let answered = alert["verdict"]["reject"] != Value::Null;
+        let is_here = standing == Standing::SameFlow;
+        assert!(!answered || is_here, "{what}: whoever may be forged is sent nothing: {alert:#}");
         assert_eq!(in_10.contains(&from), !case.is_blocked(), "{what}: its visit in VLAN 10");
         assert!(in_20.contains(&from), "{what}: the same address in VLAN 20 must not notice");
         let made = blocks.as_array().expect("an array").iter().filter(|block| {

@@ -224,6 +224,12 @@ fn ends_it(a: &Alert) -> bool {
     a.outcome.action >= Action::Terminate
 }
 
+/// Whether its ends are told: whoever may be forged is sent nothing.
+fn is_answered(a: &Alert) -> bool {
+    let may_be_forged = a.rule.forgeable && !a.proof.is_proven();
+    ends_it(a) && a.offender != Party::Nobody && !may_be_forged
+}
+
 /// What becomes of the packet, and who is told.
 fn verdict(verdict: &mut Object<'_>, a: &Alert) {
     verdict.text(
@@ -240,7 +246,7 @@ fn verdict(verdict: &mut Object<'_>, a: &Alert) {
         17 => ("icmp-prohib", "to_server"),
         _ => return,
     };
-    if ends_it(a) {
+    if is_answered(a) {
         verdict.single("reject", how).text("reject_target", whom);
     }
 }
