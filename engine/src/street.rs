@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_control::config::{Config, Midstream, OneSided, StreamMidstream, Urgent, WhenFull};
+use portcullis_control::config::{
+    Config, Midstream, OneSided, ResetProves, StreamMidstream, Urgent, WhenFull,
+};
 use portcullis_enforce::{AtLimit, BookConfig, Escalation};
 use portcullis_flow::{
     DefragConfig, FlowConfig, Placement, Size, StreamConfig, StreamPickup, StreamPolicy, Timeouts,
@@ -33,6 +35,11 @@ pub(crate) fn flow_config(config: &Config, lanes: usize, seed: [u8; 16]) -> Flow
     made.midstream = match flow.midstream {
         Midstream::Accept => portcullis_flow::Midstream::Accept,
         Midstream::Strict => portcullis_flow::Midstream::Strict,
+    };
+    made.reset_proves = match flow.reset_proves {
+        ResetProves::Neighbours => portcullis_flow::ResetProves::Neighbours,
+        ResetProves::Always => portcullis_flow::ResetProves::Always,
+        ResetProves::Never => portcullis_flow::ResetProves::Never,
     };
     made.when_full = match flow.when_full {
         WhenFull::EvictOldest => portcullis_flow::WhenFull::EvictOldest,

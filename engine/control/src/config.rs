@@ -33,7 +33,7 @@ pub use rules::Rules;
 pub use section::Word;
 pub use segment::{CaptureChoice, Mode, OnFailure, Ports, Segment, WaitMode, XdpMode};
 pub use streams::{OneSided, StreamMidstream, Streams, Urgent};
-pub use traffic::{ChecksumPolicy, Flow, Midstream, Overlap, WhenFull, Wire};
+pub use traffic::{ChecksumPolicy, Flow, Midstream, Overlap, ResetProves, WhenFull, Wire};
 pub use units::{
     DURATION_REMEDY, SIZE_REMEDY, parse_duration, parse_size, write_duration, write_size,
 };

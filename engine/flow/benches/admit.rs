@@ -65,8 +65,13 @@ fn known(c: &mut Criterion) {
         });
         let mut bursts = packets.chunks_exact(BURST).cycle();
         group.bench_function(BenchmarkId::new("warmed", flows), |b| {
-            let arrival =
-                Arrival { segment: SegmentId(0), side: PortSide::A, frame_len: 64, now: Tick(3) };
+            let arrival = Arrival {
+                segment: SegmentId(0),
+                side: PortSide::A,
+                frame_len: 64,
+                now: Tick(3),
+                announced: false,
+            };
             let mut located = Vec::with_capacity(BURST);
             b.iter(|| {
                 let burst = bursts.next().unwrap();

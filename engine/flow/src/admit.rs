@@ -3,7 +3,7 @@
 use crate::flow::{Changes, Direction, EndReason, Flow, FlowId, TcpEnd, TcpState, mark};
 use crate::key::{End, FlowKey, ICMP, ICMP6, TCP, is_reply_type};
 use crate::table::{Admission, Arrival, FREE, FlowTable, Kind, Located};
-use crate::tcp::{self, Port, Shape, Step};
+use crate::tcp::{self, Port, Sender, Shape, Step};
 use portcullis_types::{Addr, DropReason, PortSide};
 use portcullis_wire::{Packet, RejectSet};
 
@@ -103,7 +103,8 @@ impl FlowTable {
         if packet.protocol == TCP {
             let port = port_of(flow, direction, arrival.side, two_ports);
             self.counters.wrong_port += u64::from(port == Port::Odd);
-            match tcp::advance(flow, direction, packet, port, policy) {
+            let sender = Sender { port, announced: arrival.announced };
+            match tcp::advance(flow, direction, packet, sender, policy) {
                 Step::Stays(by_tcp) => changes = by_tcp,
                 Step::Reopens => return Err(None),
                 Step::ReopenAnswered => return Err(Some(flow.client_isn)),
@@ -118,6 +119,10 @@ impl FlowTable {
         let rejects = fresh_rejects(flow, packet.rejects, &mut changes);
         let id = FlowId { index: slot, generation: flow.generation };
         let changed_state = flow.state != state;
+        if changes.has(Changes::RESET) && state == TcpState::SynReceived {
+            let unproven = direction == Direction::ToServer && !flow.client_proof().is_proven();
+            self.counters.resets_unproven += u64::from(unproven);
+        }
         let over = changed_state && is_over_state(flow.state);
         if !changes.is_empty() || changed_state {
             self.counters.proven += u64::from(changes.has(Changes::PROVEN));
@@ -177,7 +182,8 @@ impl FlowTable {
             changes.add(Changes::OTHERS_ENDED);
         }
         if syn_seq.is_some() {
-            let step = tcp::advance(&mut flow, direction, packet, Port::Expected, self.tcp);
+            let sender = Sender { port: Port::Expected, announced: arrival.announced };
+            let step = tcp::advance(&mut flow, direction, packet, sender, self.tcp);
             if let Step::Stays(by_tcp) = step {
                 changes.add(by_tcp);
             }

@@ -37,18 +37,21 @@ pub enum Midstream {
     Strict,
 }
 
-/// Whether an RST whose sequence number is the one that the SYN-ACK acknowledged proves its sender.
+/// Whose bare RST to a SYN-ACK proves its sender.
 ///
-/// A half-open scanner answers a SYN-ACK so. But the number is the scanner's own, known without
-/// seeing the answer, and a host whose address was forged answers the same: where that matters,
-/// choose `Ignored`; an RST that acknowledges the SYN-ACK's own number always proves.
+/// A half-open scanner answers so. But the number in it is the sender's own, known without seeing
+/// the answer: whoever forges addresses from beyond a router can send the same. An RST that
+/// acknowledges the SYN-ACK's own number proves anybody.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum RstAnswer {
-    /// It does.
+pub enum ResetProves {
+    /// That of a machine on the link, which has announced the address as its own
+    /// ([`crate::ProvenSources::announce`]) and to which the SYN-ACK was sent.
     #[default]
-    Proves,
-    /// It only resets.
-    Ignored,
+    Neighbours,
+    /// Anybody's, as long as it comes from the machine that sent the SYN.
+    Always,
+    /// Nobody's.
+    Never,
 }
 
 /// How long a flow is kept after its last packet, as long as there is room.
@@ -178,8 +181,8 @@ pub struct FlowConfig {
     pub emergency: Timeouts,
     /// Conversations met in the middle.
     pub midstream: Midstream,
-    /// What a bare RST proves.
-    pub rst_answer: RstAnswer,
+    /// Whose bare RST proves its sender.
+    pub reset_proves: ResetProves,
     /// What gives way in a full table.
     pub when_full: WhenFull,
 }
@@ -193,7 +196,7 @@ impl FlowConfig {
             timeouts: Timeouts::default(),
             emergency: Timeouts::emergency(),
             midstream: Midstream::default(),
-            rst_answer: RstAnswer::default(),
+            reset_proves: ResetProves::default(),
             when_full: WhenFull::default(),
         }
     }

@@ -31,6 +31,8 @@ pub struct FlowCounters {
     pub midstream: u64,
     /// Flows whose client was proven.
     pub proven: u64,
+    /// Half-open attempts that their client took back by an RST that proves nobody.
+    pub resets_unproven: u64,
     /// Packets of TCP that came in by the port where the other end lives; they change no state.
     pub wrong_port: u64,
     /// Packets that belong to no flow: ARP, what is not IP, and lone fragments.

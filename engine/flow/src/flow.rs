@@ -105,6 +105,8 @@ impl TcpEnd {
     pub(crate) const FIN: u8 = 2;
     /// Of the client: it has sent a SYN in an established conversation.
     pub(crate) const REOPENING: u8 = 4;
+    /// Of the client: the SYN-ACK was sent to the very machine that its SYN came from.
+    pub(crate) const REACHED: u8 = 8;
 
     /// Whether a segment of this end has been seen, so that the numbers mean something.
     #[inline]

@@ -39,7 +39,7 @@ mod tcp;
 mod tests;
 mod timers;
 
-pub use config::{FlowConfig, Midstream, RstAnswer, Size, Timeouts, WhenFull};
+pub use config::{FlowConfig, Midstream, ResetProves, Size, Timeouts, WhenFull};
 pub use counters::FlowCounters;
 pub use defrag::{
     Defrag, DefragConfig, DefragCounters, DefragPolicy, Defragmented, FragmentFate, Ipv6Overlap,
@@ -49,7 +49,7 @@ pub use flow::{Changes, Direction, EndReason, Flow, FlowId, Scan, Tally, TcpEnd,
 #[doc(hidden)]
 pub use fuzz::{fuzz_admit, fuzz_defrag, fuzz_streams};
 pub use hash::{HashKey, lane_hash, lane_of};
-pub use proven::{PROOF_WINDOW, ProvenSources};
+pub use proven::{ANNOUNCEMENT_WINDOW, PROOF_WINDOW, ProvenSources};
 pub use streams::{
     EVIDENCE_MAX, Invalid, OneSided, Placement, Retain, STREAM_EVENTS, Segment, SegmentFate,
     StreamAnomaly, StreamConfig, StreamCounters, StreamEnd, StreamEvent, StreamPickup,

@@ -66,6 +66,9 @@ pub struct Arrival {
     pub frame_len: u32,
     /// When.
     pub now: Tick,
+    /// Of an RST: the frame comes from the machine on the link that has announced the packet's
+    /// source as its own. Nobody need ask for other packets.
+    pub announced: bool,
 }
 
 /// A packet's hash, computed ahead so that a burst's lookups can overlap. Its key is made again
@@ -136,7 +139,7 @@ impl FlowTable {
             timeouts: config.timeouts.table(),
             shortest: config.timeouts.table().into_iter().min().unwrap_or(0),
             emergency_timeouts: config.emergency.table(),
-            tcp: TcpPolicy { midstream: config.midstream, rst_answer: config.rst_answer },
+            tcp: TcpPolicy { midstream: config.midstream, reset_proves: config.reset_proves },
             inline: vec![0; 1024].into_boxed_slice(),
             pressure: Pressure::Calm,
             counters: FlowCounters::default(),
@@ -156,7 +159,8 @@ impl FlowTable {
         inside: impl FnOnce(Addr, Addr) -> (bool, bool),
     ) -> Admission {
         let located = self.locate(segment, packet);
-        self.admit_located(&located, packet, Arrival { segment, side, frame_len, now }, inside)
+        let arrival = Arrival { segment, side, frame_len, now, announced: false };
+        self.admit_located(&located, packet, arrival, inside)
     }
 
     /// The first step of [`FlowTable::admit`]: arithmetic only.

@@ -5,7 +5,7 @@
 //! answer can know, and on the port that the segment came in by. This file must never know the
 //! table or the time.
 
-use crate::config::{Midstream, RstAnswer};
+use crate::config::{Midstream, ResetProves};
 use crate::flow::{Changes, Direction, Flow, TcpEnd, TcpState, mark};
 use portcullis_types::Proof;
 use portcullis_wire::{Packet, Tcp, TcpFlags};
@@ -34,11 +34,19 @@ pub(crate) enum Port {
     Odd,
 }
 
+/// What is known of a segment's sender before its numbers are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sender {
+    pub(crate) port: Port,
+    /// See [`crate::Arrival::announced`].
+    pub(crate) announced: bool,
+}
+
 /// The policies that the state machine asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TcpPolicy {
     pub(crate) midstream: Midstream,
-    pub(crate) rst_answer: RstAnswer,
+    pub(crate) reset_proves: ResetProves,
 }
 
 /// What opens, by the flags alone.
@@ -116,7 +124,7 @@ pub(crate) fn open(flow: &mut Flow, direction: Direction, packet: &Packet) {
         // The SYN was not seen, but the SYN-ACK says what its sender sends next.
         let (_, client) = flow.ends_mut(direction);
         client.next_seq = tcp.ack;
-        client.marks |= TcpEnd::SEEN;
+        client.marks |= TcpEnd::SEEN | TcpEnd::REACHED;
     }
 }
 
@@ -126,10 +134,10 @@ pub(crate) fn advance(
     flow: &mut Flow,
     direction: Direction,
     packet: &Packet,
-    port: Port,
+    sender: Sender,
     policy: TcpPolicy,
 ) -> Step {
-    if port == Port::Odd {
+    if sender.port == Port::Odd {
         return Step::Stays(Changes::EMPTY);
     }
     let tcp = &packet.tcp;
@@ -138,11 +146,8 @@ pub(crate) fn advance(
         Shape::Syn => on_syn(flow, direction, packet),
         Shape::SynAck => on_syn_ack(flow, direction, packet),
         Shape::Rst => {
-            // The host whose address was forged answers our side's SYN-ACK with the same bare RST;
-            // it proves the client only where it comes from the machine that sent the SYN.
-            let forged = direction == Direction::ToServer && packet.src_mac != flow.client_mac;
-            let rst_answer = if forged { RstAnswer::Ignored } else { policy.rst_answer };
-            Step::Stays(on_reset(flow, direction, tcp, TcpPolicy { rst_answer, ..policy }))
+            let proves = bare_reset_proves(flow, packet, sender, policy);
+            Step::Stays(on_reset(flow, direction, tcp, proves))
         }
         Shape::Nonsense => Step::Stays(Changes::EMPTY),
     }
@@ -198,8 +203,11 @@ fn on_syn_ack(flow: &mut Flow, direction: Direction, packet: &Packet) -> Step {
             }
             flow.server_isn = tcp.seq;
             flow.state = TcpState::SynReceived;
-            let (server, _) = flow.ends_mut(direction);
+            let reached = packet.dst_mac == flow.client_mac;
+            let (server, client) = flow.ends_mut(direction);
             server.marks = 0;
+            client.marks &= !TcpEnd::REACHED;
+            client.marks |= if reached { TcpEnd::REACHED } else { 0 };
             let mut changes = Changes::EMPTY;
             if seen_syn && server.proof == Proof::None {
                 server.proof = Proof::Answer;
@@ -217,7 +225,22 @@ fn on_syn_ack(flow: &mut Flow, direction: Direction, packet: &Packet) -> Step {
     }
 }
 
-fn on_reset(flow: &mut Flow, direction: Direction, tcp: &Tcp, policy: TcpPolicy) -> Changes {
+/// Whether an RST of the client proves it although nothing of the SYN-ACK is in it.
+///
+/// The host whose address was forged answers our side's SYN-ACK with the same RST: it must come
+/// from the machine that sent the SYN. Behind a router that is every machine; on the link it is the
+/// one that owns the address, if it has announced it and the SYN-ACK was sent there.
+fn bare_reset_proves(flow: &Flow, packet: &Packet, sender: Sender, policy: TcpPolicy) -> bool {
+    let [client, _] = &flow.ends;
+    packet.src_mac == flow.client_mac
+        && match policy.reset_proves {
+            ResetProves::Always => true,
+            ResetProves::Neighbours => sender.announced && client.marks & TcpEnd::REACHED != 0,
+            ResetProves::Never => false,
+        }
+}
+
+fn on_reset(flow: &mut Flow, direction: Direction, tcp: &Tcp, bare_proves: bool) -> Changes {
     let [client, server] = flow.ends;
     let acks = tcp.flags.any(TcpFlags::ACK);
     let mut changes = Changes::EMPTY;
@@ -234,7 +257,7 @@ fn on_reset(flow: &mut Flow, direction: Direction, tcp: &Tcp, policy: TcpPolicy)
         (TcpState::SynReceived, Direction::ToServer) => {
             let by_ack = acks && tcp.ack == flow.server_isn.wrapping_add(1);
             let by_seq = tcp.seq == server.acked;
-            if by_ack || by_seq && policy.rst_answer == RstAnswer::Proves {
+            if by_ack || by_seq && bare_proves {
                 changes.add(prove_client(flow, Proof::Answer));
             }
             by_ack || by_seq

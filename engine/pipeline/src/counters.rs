@@ -80,6 +80,11 @@ lane_counters! {
     handed_over,
     /// Frames that another worker handed to this one.
     adopted,
+    /// Addresses that machines on the link have announced as their own, by ARP or neighbour
+    /// discovery.
+    announcements,
+    /// Older announcements that gave way to them.
+    announcements_displaced,
     /// Frames not IP and not ARP, which pass untouched.
     untouched,
     /// Frames of a flow already decided: headers only (speed 3).

@@ -169,7 +169,8 @@ impl Lane {
     #[inline]
     pub(crate) fn arrival(&self, held: &InHand) -> Arrival {
         let segment = self.parts.segment;
-        Arrival { segment, side: held.side, frame_len: held.wire_len, now: held.at }
+        let (side, frame_len, now) = (held.side, held.wire_len, held.at);
+        Arrival { segment, side, frame_len, now, announced: false }
     }
 
     /// A frame could not be sent: where it is a fragment, nothing else of its datagram may arrive.

@@ -16,11 +16,13 @@ use crate::snapshot::{OnFault, Snapshot};
 use crate::telling::Seen;
 use portcullis_detect::{Fault, FlowHost, Interests};
 use portcullis_enforce::{WorkerTable, is_link_control};
-use portcullis_flow::{Admission, Changes, FlowId, FlowTable, Located, ProvenSources};
+use portcullis_flow::{Admission, Arrival, Changes, FlowId, FlowTable, Located, ProvenSources};
 use portcullis_plugin_abi::EventKind;
 use portcullis_types::{Addr, DropReason, Finding, FrameIndex, SegmentId, Tick, Whence};
 use portcullis_verdict::{BurstVerdicts, Claim, Judge, Mode};
-use portcullis_wire::{Checks, LinkType, Packet, PacketKind, Reject, RejectSet, protocol};
+use portcullis_wire::{
+    Checks, LinkType, Packet, PacketKind, Reject, RejectSet, TcpFlags, protocol,
+};
 use std::sync::Arc;
 
 /// Findings that one burst may raise; more are counted and not judged.
@@ -44,7 +46,7 @@ pub struct LaneParts {
     pub blocks: WorkerTable,
     /// Who judges; shares the breaker with all others.
     pub judge: Judge,
-    /// Addresses proven lately, shared by all lanes.
+    /// Addresses proven or announced lately, shared by all lanes.
     pub proven: Arc<ProvenSources>,
     /// Policy.
     pub snapshot: Arc<Snapshot>,
@@ -261,7 +263,8 @@ impl Lane {
     /// The packet's flow is found, begun or refused.
     #[inline]
     fn admit(&mut self, held: &InHand, located: &Located, packet: &Packet) -> Admission {
-        let arrival = self.arrival(held);
+        let announced = self.is_announced(packet, held.at);
+        let arrival = Arrival { announced, ..self.arrival(held) };
         let (segment, side) = (arrival.segment, held.side);
         let snapshot = &self.parts.snapshot;
         let inside = |client: Addr, server: Addr| {
@@ -269,6 +272,15 @@ impl Lane {
             snapshot.ends_inside(segment, client_side, (client, server))
         };
         self.parts.flows.admit_located(located, packet, arrival, inside)
+    }
+
+    /// Of an RST: whether the machine that it comes from has announced its source as its own.
+    #[inline]
+    fn is_announced(&self, packet: &Packet, at: Tick) -> bool {
+        packet.protocol == protocol::TCP && packet.tcp.flags.any(TcpFlags::RST) && {
+            let place = (self.parts.segment, packet.vlan);
+            self.parts.proven.has_announced(place, packet.src, packet.src_mac, at)
+        }
     }
 
     fn follow_admission(

@@ -19,6 +19,7 @@ mod handover;
 pub mod lane;
 mod links;
 mod live;
+mod neighbours;
 mod orders;
 mod outlet;
 mod owner;

@@ -15,6 +15,7 @@ use crate::collect::{Collected, Told};
 use crate::counters::LaneCounters;
 use crate::decide::turn;
 use crate::lane::Lane;
+use crate::neighbours;
 use crate::owner::{owner, read_headers};
 use crate::reading::ReadingFigures;
 use portcullis_capture::{FrameSource, Received, RxFrame};
@@ -226,6 +227,10 @@ impl Replay {
             if vlan != last {
                 last = vlan;
                 self.vlans.extend(vlan);
+            }
+            if let Some(Lane { parts, .. }) = self.parts.lanes.first() {
+                let bytes = source.bytes(&frame.slot);
+                neighbours::hear(&parts.proven, parts.segment, held, bytes, &parts.counters);
             }
             let lane =
                 owner(&self.parts.key, self.parts.segment, held.packet.as_ref(), self.jobs.len());

@@ -6,8 +6,9 @@
 
 use crate::burst::{Fate, Hand};
 use crate::handover::Peers;
-use crate::lane::{ENDINGS_PER_BURST, Lane};
+use crate::lane::{ENDINGS_PER_BURST, Lane, LaneParts};
 use crate::live::LiveOutlet;
+use crate::neighbours;
 use crate::orders::{PostBox, PostFigures, StreetOrder, StreetWord};
 use crate::owner::read_headers;
 use arc_swap::Cache;
@@ -213,6 +214,8 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
             let held = self.held.take_up(index, frame.side, now, frame.wire_len);
             let bytes = self.source.bytes(&frame.slot);
             read_headers(held, bytes, LinkType::Ethernet, self.lane.checks());
+            let LaneParts { proven, counters, .. } = &self.lane.parts;
+            neighbours::hear(proven, self.segment, held, bytes, counters);
             match self.peers.other_owner(self.segment, held.packet.as_ref()) {
                 Some(owner) if at >= adopted => {
                     self.held.give_up();

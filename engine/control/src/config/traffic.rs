@@ -76,6 +76,18 @@ words! {
 }
 
 words! {
+    /// Whose reset in answer to a SYN-ACK proves its source, where nothing of the SYN-ACK is in it.
+    ResetProves {
+        /// That of a machine on the link, which has announced the address by ARP or ND.
+        Neighbours = "neighbours",
+        /// Anybody's: whoever forges addresses from beyond a router can have them blocked.
+        Always = "always",
+        /// Nobody's.
+        Never = "never",
+    }
+}
+
+words! {
     /// What gives way to a new flow when the table is full of flows that are worth keeping.
     WhenFull {
         /// The oldest flow: answered ones before proven ones.
@@ -134,6 +146,8 @@ pub struct Flow {
     pub fragment_overlap: Overlap,
     /// How long a completed handshake proves its source for other flows.
     pub proof_window: Duration,
+    /// Whose bare reset in answer to a SYN-ACK proves its source.
+    pub reset_proves: ResetProves,
 }
 
 impl Default for Flow {
@@ -159,6 +173,7 @@ impl Default for Flow {
             fragment_timeout_v6: s(60),
             fragment_overlap: Overlap::Drop,
             proof_window: s(300),
+            reset_proves: ResetProves::Neighbours,
         }
     }
 }
@@ -186,6 +201,7 @@ impl Flow {
             fragment_timeout_v6: s.duration("fragment_timeout_v6", d.fragment_timeout_v6, range()),
             fragment_overlap: s.word("fragment_overlap", d.fragment_overlap),
             proof_window: s.duration("proof_window", d.proof_window, range()),
+            reset_proves: s.word("reset_proves", d.reset_proves),
         };
         s.finish();
         flow

@@ -226,6 +226,7 @@ impl Figures {
                 ("midstream", f.midstream),
                 ("proven", f.proven),
                 ("refused", f.refused),
+                ("reset_unproven", f.resets_unproven),
                 ("wrong_port", f.wrong_port),
             ];
             reasons.map(|(reason, n)| (w.labelled("reason", reason), float(n)))

@@ -109,8 +109,13 @@ fn fragments_follow_the_first() {
         payload_len: len,
         ..ip(17, 1, 2)
     };
-    let arrival =
-        Arrival { segment: SegmentId(0), side: PortSide::A, frame_len: 60, now: street.now };
+    let arrival = Arrival {
+        segment: SegmentId(0),
+        side: PortSide::A,
+        frame_len: 60,
+        now: street.now,
+        announced: false,
+    };
     let first = piece(0, 80, true);
     let of = |street: &Street, packet: &Packet| {
         let located = street.table.locate(SegmentId(0), packet);
@@ -252,8 +257,13 @@ fn warmed_lookups_find_the_same_even_when_stale() {
     let (id, ..) = street.out(&packet);
     let mut located = street.table.locate(SegmentId(0), &packet);
     street.table.warm(&mut located);
-    let arrival =
-        crate::Arrival { segment: SegmentId(0), side: PortSide::A, frame_len: 9, now: at(0) };
+    let arrival = crate::Arrival {
+        segment: SegmentId(0),
+        side: PortSide::A,
+        frame_len: 9,
+        now: at(0),
+        announced: false,
+    };
     let admission = street.table.admit_located(&located, &packet, arrival, |_, _| (false, false));
     assert_eq!(flow_of(admission).0, id);
     street.now = at(100);

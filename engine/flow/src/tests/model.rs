@@ -108,7 +108,13 @@ proptest! {
 
 /// The same packet by the short way, where there is one for it.
 fn in_short(street: &mut Street, side: PortSide, packet: &Packet) -> (Admission, bool) {
-    let arrival = crate::Arrival { segment: SegmentId(0), side, frame_len: 100, now: street.now };
+    let arrival = crate::Arrival {
+        segment: SegmentId(0),
+        side,
+        frame_len: 100,
+        now: street.now,
+        announced: false,
+    };
     let mut located = street.table.locate(SegmentId(0), packet);
     street.table.warm(&mut located);
     match street.table.follow_plain(&located, packet, arrival) {

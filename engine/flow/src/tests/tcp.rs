@@ -1,8 +1,8 @@
 //! States, proofs and forgeries.
 
 use super::*;
-use crate::{Midstream, RstAnswer, TcpState};
-use portcullis_types::Proof;
+use crate::{Arrival, Midstream, ResetProves, TcpState};
+use portcullis_types::{Mac, Proof};
 
 const C: (u32, u16) = (1, 40_000);
 const S: (u32, u16) = (2, 80);
@@ -52,6 +52,9 @@ fn blind_guesses_prove_nothing() {
     }
     let flow = street.table.flow(id).unwrap();
     assert_eq!((flow.tcp_state(), flow.client_proof()), (TcpState::SynReceived, Proof::None));
+    // The forger's own number, which it need not guess, ends the attempt and proves nothing.
+    assert_eq!(street.out(&segment(C, S, RST, 101, 0)).2, Changes::RESET);
+    assert_eq!(street.table.flow(id).unwrap().client_proof(), Proof::None);
 }
 
 #[test]
@@ -71,16 +74,53 @@ fn a_syn_ack_by_the_clients_own_port_is_a_forgery() {
     assert!(tap.out(&segment(C, S, ACK, 101, 901)).2.has(Changes::PROVEN));
 }
 
+/// A SYN that is answered and taken back by a bare RST, whose number is the sender's own. `[syn,
+/// answered, reset]`: the link addresses that the SYN came from, its answer went to, and the RST
+/// came from; `announced`: whether the last has announced the client's address.
+fn taken_back(policy: ResetProves, [syn, answered, reset]: [u8; 3], announced: bool) -> Proof {
+    let mut street = Street::new(FlowConfig { reset_proves: policy, ..config(64) });
+    let mac = |n: u8| Mac([2, 0, 0, 0, 0, n]);
+    let (id, ..) = street.out(&Packet { src_mac: mac(syn), ..segment(C, S, SYN, 100, 0) });
+    street.back(&Packet { dst_mac: mac(answered), ..segment(S, C, SYN | ACK, 900, 101) });
+    let packet = Packet { src_mac: mac(reset), ..segment(C, S, RST, 101, 0) };
+    let located = street.table.locate(SegmentId(0), &packet);
+    let (segment, side) = (SegmentId(0), PortSide::A);
+    let arrival = Arrival { segment, side, frame_len: 60, now: street.now, announced };
+    let admission = street.table.admit_located(&located, &packet, arrival, |_, _| (false, true));
+    let (_, _, changes) = flow_of(admission);
+    assert!(changes.has(Changes::RESET), "it ends the attempt, whoever sent it");
+    let proof = street.table.flow(id).unwrap().client_proof();
+    assert_eq!(changes.has(Changes::PROVEN), proof == Proof::Answer);
+    assert_eq!(street.table.counters().resets_unproven, u64::from(proof == Proof::None));
+    proof
+}
+
 #[test]
-fn a_half_open_scanner_proves_itself_by_its_reset_unless_told_otherwise() {
-    for (policy, proof) in [(RstAnswer::Proves, Proof::Answer), (RstAnswer::Ignored, Proof::None)] {
-        let mut street = Street::new(FlowConfig { rst_answer: policy, ..config(64) });
+fn a_bare_reset_proves_a_neighbour_and_no_forger() {
+    use ResetProves::{Always, Neighbours, Never};
+    let (own, router, other) = (1, 9, 2);
+    assert_eq!(taken_back(Neighbours, [own; 3], true), Proof::Answer);
+    // Beyond a router everybody has its link address, and a forger knows its own number.
+    assert_eq!(taken_back(Neighbours, [router; 3], false), Proof::None);
+    // A forger on the link announces the address of a host that is elsewhere: the answer is not
+    // sent to him.
+    assert_eq!(taken_back(Neighbours, [own, router, own], true), Proof::None);
+    // The host whose address was forged answers the SYN-ACK.
+    assert_eq!(taken_back(Neighbours, [other, own, own], true), Proof::None);
+    assert_eq!(taken_back(Always, [router; 3], false), Proof::Answer);
+    assert_eq!(taken_back(Always, [router, other, other], true), Proof::None);
+    assert_eq!(taken_back(Never, [own; 3], true), Proof::None);
+}
+
+#[test]
+fn a_reset_that_acknowledges_the_answer_proves_anybody() {
+    for policy in [ResetProves::Neighbours, ResetProves::Never] {
+        let mut street = Street::new(FlowConfig { reset_proves: policy, ..config(64) });
         let (id, ..) = street.out(&segment(C, S, SYN, 100, 0));
         street.back(&segment(S, C, SYN | ACK, 900, 101));
-        let (_, _, changes) = street.out(&segment(C, S, RST, 101, 0));
-        assert!(changes.has(Changes::RESET));
-        assert_eq!(changes.has(Changes::PROVEN), proof == Proof::Answer);
-        assert_eq!(street.table.flow(id).unwrap().client_proof(), proof);
+        assert!(street.out(&segment(C, S, RST | ACK, 101, 901)).2.has(Changes::PROVEN));
+        assert_eq!(street.table.flow(id).unwrap().client_proof(), Proof::Answer);
+        assert_eq!(street.table.counters().resets_unproven, 0);
     }
 }
 
