@@ -20,6 +20,7 @@ const OPEN_PORT: u16 = 80;
 
 const SYN: u8 = 0x02;
 const RST: u8 = 0x04;
+const PSH_ACK: u8 = 0x18;
 const ACK: u8 = 0x10;
 
 /// The frame between these two machines on the link.
@@ -108,4 +109,50 @@ fn a_bare_reset_from_beyond_a_router_has_nobody_blocked() {
     let policy = |word: &str| format!("[flow]\nreset_proves = \"{word}\"\n");
     assert_eq!(blocked(&said(&policy("always"), Vec::new())), scanner);
     assert_eq!(blocked(&said(&policy("never"), own())), Vec::<String>::new());
+}
+
+/// The frame with a loose source route in its IPv4 header.
+fn source_routed(frame: &[u8]) -> Vec<u8> {
+    let (link, packet) = frame.split_at(14);
+    let length = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+    let route = [0x83, 7, 4, 10, 1, 2, 3, 0];
+    let mut routed = [&packet[..20], &route, &packet[20..length]].concat();
+    routed[0] = 0x47;
+    routed[2..4].copy_from_slice(&u16::try_from(length + 8).expect("short").to_be_bytes());
+    routed[10..12].fill(0);
+    let sum = routed[..28].chunks(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])));
+    let sum = sum.sum::<u32>();
+    let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("folded");
+    routed[10..12].copy_from_slice(&sum.to_be_bytes());
+    [link, &routed].concat()
+}
+
+#[test]
+fn an_attack_told_while_its_sender_was_unproven_is_offered_again_once_it_is_proven() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let opening = || {
+        vec![
+            up(OPEN_PORT, SYN, (1, 0)),
+            down(OPEN_PORT, SYN | ACK, (9, 2)),
+            up(OPEN_PORT, ACK, (2, 10)),
+        ]
+    };
+    let routed = |flags, numbers| source_routed(&up(OPEN_PORT, flags, numbers));
+    let attack = || vec![routed(PSH_ACK, (2, 10)); 5];
+    let attacker = [SOURCE.to_string()];
+    let early = replayed(folder.path(), "", [opening(), attack()].concat());
+    assert_eq!(blocked(&early), attacker, "{}", early.events);
+    // The same, but the first of its kind came before anything was known of the sender.
+    let first = vec![routed(SYN, (1, 0))];
+    let late = replayed(folder.path(), "", [first.clone(), opening(), attack()].concat());
+    assert_eq!(blocked(&late), attacker, "{}", late.events);
+    assert_eq!(late.events_of("anomaly").len(), 1, "told once: {}", late.events);
+    // A forger's packet before an honest connection between the same ends has nobody blocked, and
+    // does not end that connection.
+    let honest = replayed(folder.path(), "", [first, opening()].concat());
+    assert_eq!(blocked(&honest), Vec::<String>::new(), "{}", honest.events);
+    assert_eq!(honest.capture()["forwarded"], 3, "{}", honest.summary);
 }

@@ -5,7 +5,7 @@
 
 use crate::key::{End, FlowKey, has_ports};
 use portcullis_types::{Addr, FlowFacts, Mac, Proof, SegmentId, Tick, VlanStack};
-use portcullis_wire::RejectSet;
+use portcullis_wire::{Reject, RejectSet};
 
 /// Names one flow of one table: a slot and how often it had been used before. A stale id finds
 /// nothing.
@@ -132,17 +132,16 @@ pub struct Flow {
     pub(crate) rejects: RejectSet,
     pub(crate) first: Tick,
     pub(crate) id64: u64,
-    /// Bit n: plugin n has said that it wants no more of this flow.
-    pub scan_done: u64,
+    /// Attack shapes that came from a sender proven by then: bit n is the nth of them.
+    pub(crate) attacks_by_proven: u64,
     pub(crate) client_isn: u32,
     pub(crate) server_isn: u32,
-    /// The block table's epoch at which this flow was last checked against it.
-    pub block_epoch: u32,
     pub(crate) client_mac: Mac,
     pub(crate) server_mac: Mac,
 }
 
 const _: () = assert!(size_of::<Flow>() == 192 && size_of::<FlowKey>() == 56);
+const _: () = assert!(RejectSet::ATTACK_SHAPES.len() <= 64, "a flow has a bit for each");
 
 pub(crate) mod mark {
     pub(crate) const LIVE: u16 = 1;
@@ -429,6 +428,22 @@ impl Flow {
     /// The rejects reported so far.
     pub fn rejects(&self) -> RejectSet {
         self.rejects
+    }
+
+    /// Of a packet's rejects, the attack shapes that no proven sender had shown on this flow; from
+    /// now on one has. Reports are made once per flow, whoever sent it first; but what was seen of
+    /// a source that may have been forged must not hide what the same source does once it is known
+    /// not to be.
+    pub fn first_by_proven(&mut self, rejects: RejectSet) -> RejectSet {
+        let shapes = rejects.intersection(RejectSet::ATTACK_SHAPES);
+        let bit = |reject: Reject| {
+            let below = RejectSet::ATTACK_SHAPES.bits() & ((1 << reject.index()) - 1);
+            1u64 << below.count_ones()
+        };
+        let known = self.attacks_by_proven;
+        let fresh: RejectSet = shapes.iter().filter(|&r| known & bit(r) == 0).collect();
+        self.attacks_by_proven |= fresh.iter().fold(0, |bits, reject| bits | bit(reject));
+        fresh
     }
 
     /// Whether any finding was about it.

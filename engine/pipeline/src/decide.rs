@@ -15,6 +15,7 @@ use portcullis_types::{
     Action, DropReason, Finding, FrameIndex, Party, PluginId, Reach, Tick, Whence,
 };
 use portcullis_verdict::{BurstVerdicts, Claim, Context, Effect, Verdict, Withheld};
+use portcullis_wire::{Packet, TcpFlags, protocol};
 
 /// A connection to be ended towards its ends, with the frame that shows how to reach them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -151,9 +152,13 @@ impl Lane {
         // Any drop on a TCP flow that is read takes the whole flow: a retransmission would be taken
         // for data already read. A verdict on one packet of a flow without state, or of one that
         // is not open yet, takes that packet alone.
+        // Later frames of its burst may have opened what a SYN asks for; it is not part of it.
+        let opens =
+            |packet: &Packet| packet.protocol == protocol::TCP && tcp_opens(packet.tcp.flags);
+        let asks = held.and_then(|h| h.packet.as_ref()).is_some_and(opens);
         let is_read = |flow: &Flow| {
             use TcpState::{None, SynReceived, SynSent};
-            !matches!(flow.tcp_state(), None | SynSent | SynReceived)
+            !asks && !matches!(flow.tcp_state(), None | SynSent | SynReceived)
         };
         let ended = flow.filter(|id| {
             finding.reach > Reach::Packet || self.parts.flows.flow(*id).is_some_and(is_read)
@@ -236,6 +241,11 @@ impl Lane {
             application: application::UNKNOWN,
         }
     }
+}
+
+/// Whether the flags are those of a first SYN.
+fn tcp_opens(flags: TcpFlags) -> bool {
+    flags.any(TcpFlags::SYN) && !flags.any(TcpFlags::ACK)
 }
 
 impl Outcome {

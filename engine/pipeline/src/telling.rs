@@ -36,6 +36,8 @@ impl Lane {
         }
         self.note_proof(seen, held.at, outlet);
         self.reject(held, packet, seen, outlet);
+        let again = self.shown_by_proven(packet, seen, held.at);
+        let seen = Seen { rejects: seen.rejects.union(again), ..seen };
         let Some(flow) = self.parts.flows.flow(seen.id) else { return };
         let facts = flow.facts();
         let record = events::flow_record(flow);
@@ -139,6 +141,26 @@ impl Lane {
         }
         if flow.server_proof().is_proven() {
             outlet.proven(flow.segment(), flow.vlan(), flow.server(), at);
+        }
+    }
+
+    /// Attack shapes that are offered to the detectors although they have been told of this flow:
+    /// then their sender may have been forged, now it is proven. Each once per flow.
+    #[inline]
+    fn shown_by_proven(&mut self, packet: &Packet, seen: Seen, at: Tick) -> RejectSet {
+        if packet.rejects.intersection(RejectSet::ATTACK_SHAPES).is_empty() {
+            return RejectSet::EMPTY;
+        }
+        let LaneParts { flows, proven, .. } = &mut self.parts;
+        let Some(flow) = flows.flow_mut(seen.id) else { return RejectSet::EMPTY };
+        let proof = match seen.direction {
+            Direction::ToServer => flow.client_proof(),
+            Direction::ToClient => flow.server_proof(),
+        };
+        if proof.is_proven() || proven.recent(flow.segment(), flow.vlan(), packet.src, at) {
+            flow.first_by_proven(packet.rejects)
+        } else {
+            RejectSet::EMPTY
         }
     }
 

@@ -417,6 +417,9 @@ impl RejectSet {
     pub const CUT_CAPTURE: RejectSet =
         RejectSet::EMPTY.with(Reject::Ipv4Truncated).with(Reject::Ipv6Truncated);
 
+    /// What nobody sends but to attack, to probe or to evade.
+    pub const ATTACK_SHAPES: RejectSet = attack_shapes();
+
     /// The set with one more.
     #[inline]
     #[must_use]
@@ -501,6 +504,18 @@ impl FromIterator<Reject> for RejectSet {
     fn from_iter<I: IntoIterator<Item = Reject>>(rejects: I) -> Self {
         rejects.into_iter().fold(RejectSet::EMPTY, RejectSet::with)
     }
+}
+
+const fn attack_shapes() -> RejectSet {
+    let mut set = RejectSet::EMPTY;
+    let mut rest = Reject::ALL;
+    while let [reject, behind @ ..] = rest {
+        if reject.is_attack_shape() {
+            set.insert(*reject);
+        }
+        rest = behind;
+    }
+    set
 }
 
 const fn default_drop() -> RejectSet {

@@ -8,7 +8,7 @@
 //!
 //! It keeps no state: every packet is judged by itself, and the flow record says the rest.
 
-use portcullis_plugin_sdk::{Detector, EventKind, EventView, Findings, Init, Party, tcp};
+use portcullis_plugin_sdk::{Detector, EventKind, EventView, Findings, Init, Party, Reach, tcp};
 
 /// What an anomaly is called by the engine and which rule it is here.
 const SHAPES: [(&str, u32); 20] = [
@@ -34,6 +34,7 @@ const SHAPES: [(&str, u32); 20] = [
     ("ipv4_option_length", 22),
 ];
 
+const TCP: u8 = 6;
 /// Out-of-band data to NetBIOS (CVE-1999-0153).
 const WINNUKE: u32 = 7;
 
@@ -87,8 +88,20 @@ impl PacketAttacks {
             // Nobody sends to itself by way of others: the source is the victim, as with LAND.
             finding = finding.offender(Party::Nobody);
         }
+        if event.protocol() == TCP && !is_proven(event) {
+            // Whoever forges a source must not end the connections that its owner is about to
+            // open.
+            finding = finding.reach(Reach::Packet);
+        }
         finding.text(format_args!("{} to {}", event.anomaly(), event.destination())).send();
     }
+}
+
+/// Whether the sender of this packet has proven its address on this very flow.
+fn is_proven(event: &EventView<'_>) -> bool {
+    let flow = event.flow();
+    let of_client = event.source() == event.client();
+    (if of_client { flow.client_proof } else { flow.server_proof }) != 0
 }
 
 /// Out-of-band data within an established session; a server's urgent data harms nobody.

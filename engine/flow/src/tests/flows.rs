@@ -149,6 +149,24 @@ fn rejects_are_reported_once_per_flow() {
 }
 
 #[test]
+fn what_a_forger_may_have_sent_first_does_not_hide_what_a_proven_sender_does() {
+    let mut street = Street::new(config(64));
+    let odd = |reject| Packet { rejects: RejectSet::EMPTY.with(reject), ..udp((1, 1), (2, 2)) };
+    let (id, ..) = street.out(&odd(Reject::Land));
+    assert_eq!(street.out(&odd(Reject::Land)).2, Changes::EMPTY, "reported");
+    let both = RejectSet::EMPTY.with(Reject::Land).with(Reject::TcpSynFin);
+    let with_oddity = both.with(Reject::TcpSynData);
+    let flow = street.table.flow_mut(id).unwrap();
+    assert_eq!(flow.first_by_proven(RejectSet::EMPTY.with(Reject::TcpSynData)), RejectSet::EMPTY);
+    assert_eq!(flow.first_by_proven(RejectSet::EMPTY.with(Reject::Land)).len(), 1);
+    assert_eq!(flow.first_by_proven(with_oddity), RejectSet::EMPTY.with(Reject::TcpSynFin));
+    assert_eq!(flow.first_by_proven(both), RejectSet::EMPTY, "each once");
+    let all = flow.first_by_proven(RejectSet::ATTACK_SHAPES);
+    assert_eq!(all, RejectSet::ATTACK_SHAPES.without(both), "each has a bit of its own");
+    assert_eq!(flow.first_by_proven(RejectSet::ATTACK_SHAPES), RejectSet::EMPTY);
+}
+
+#[test]
 fn timeouts_hold_to_the_moment_when_a_packet_meets_them() {
     let mut street = Street::new(config(64));
     let packet = udp((1, 1000), (2, 53));
