@@ -331,3 +331,6 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
         self.lane.parts.snapshot.policy.mode(self.segment)
     }
 }
+
+#[cfg(test)]
+mod tests;
