@@ -4,6 +4,7 @@ mod ask;
 mod cli;
 mod pages;
 mod ports;
+mod privileges;
 mod profile;
 mod replay;
 mod rules;

@@ -4,12 +4,19 @@
 use anyhow::{Context, Result, anyhow, bail};
 use portcullis_capture::backend::af_packet::{AfPacketSettings, AfPacketSource};
 use portcullis_capture::backend::af_xdp::{self, Mode, SegmentPlan, XdpSource};
-use portcullis_capture::kernel::{KernelPlan, KernelProgram, OnFailure as KernelOnFailure, Pieces};
+use portcullis_capture::kernel::{
+    KernelPlan, KernelProgram, ONE_PIECE_MTU_MAX, OnFailure as KernelOnFailure, Pieces, port_mtu,
+};
 use portcullis_capture::{Wait, offload};
-use portcullis_control::config::{CaptureChoice, Config, OnFailure, Segment, WaitMode, XdpMode};
+use portcullis_control::config::{
+    CaptureChoice, Config, OnFailure, PAGE_MTU_MAX, Segment, WaitMode, XdpMode,
+};
 use portcullis_types::MemoryTerm;
 use std::time::Duration;
 use tracing::{info, warn};
+
+/// Whatever the configuration takes for a page, the kernel program does.
+const _: () = assert!(PAGE_MTU_MAX as u32 == ONE_PIECE_MTU_MAX);
 
 /// How old a heartbeat may be at the least: a worker sleeps 50 ms at most.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(300);
@@ -63,6 +70,7 @@ pub(crate) fn open(config: &Config) -> Result<(Option<KernelProgram>, Vec<OpenSe
         bail!("the configuration has no [[segment]]; write one, with `ports` or `tap`");
     }
     for segment in &config.segments {
+        mind_mtu(segment)?;
         mind_offloads(segment)?;
     }
     let mut kernel = load_kernel(config)?;
@@ -87,6 +95,7 @@ pub(crate) fn open_again(
     segment: &Segment,
     kernel: Option<&mut KernelProgram>,
 ) -> Result<OpenSegment> {
+    mind_mtu(segment)?;
     mind_offloads(segment)?;
     open_segment(config, segment, kernel)
 }
@@ -97,8 +106,9 @@ fn load_kernel(config: &Config) -> Result<Option<KernelProgram>> {
     if wanting.is_empty() {
         return Ok(None);
     }
-    let names: Vec<&str> = wanting.iter().flat_map(|s| s.ports.names()).collect();
-    let pieces = Pieces::for_ports(names.iter().copied())?;
+    // One program serves all ports: one that takes several pieces takes single ones as well.
+    let jumbo = wanting.iter().any(|s| s.jumbo);
+    let pieces = if jumbo { Pieces::Several } else { Pieces::One };
     let plan = KernelPlan {
         pin_directory: config.engine.run_dir.join("bpf"),
         blocks_max: config.blocks.max,
@@ -201,6 +211,31 @@ fn wait(mode: WaitMode) -> Wait {
         WaitMode::Spin => Wait::Spin,
         WaitMode::BusyPoll => Wait::BusyPoll,
     }
+}
+
+/// What the ports carry must be what the configuration says, so that no frame is longer than the
+/// memory that is set aside for it: `mtu` bounds it, and `jumbo` says that pages may not do.
+fn mind_mtu(segment: &Segment) -> Result<()> {
+    let name = &segment.name;
+    for port in segment.ports.names() {
+        let carried = port_mtu(port).with_context(|| format!("segment {name}"))?;
+        if let Some(most) = segment.mtu.filter(|most| carried > u32::from(*most)) {
+            bail!(
+                "segment {name}: port {port} carries packets of {carried} bytes and the segment is \
+                 said to have none above {most}; run: ip link set {port} mtu {most}   \
+                 or write mtu = {carried}"
+            );
+        }
+        let takes_pages = segment.capture != CaptureChoice::AfPacket;
+        if takes_pages && !segment.jumbo && carried > ONE_PIECE_MTU_MAX {
+            bail!(
+                "segment {name}: port {port} carries packets of {carried} bytes, which a page does \
+                 not hold; write jumbo = true   or run: \
+                 ip link set {port} mtu {ONE_PIECE_MTU_MAX}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Offloads hide frames from us. Switched off where the configuration lets us, else named with the

@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, RunArgs};
 use crate::ports::{self, Kind, OpenSegment, Sources};
+use crate::privileges;
 use crate::street;
 use crate::threads::{self, BootClock, StreetThread};
 use crate::way_back::{SharedKernel, Way, WayBack};
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: &Cli, arguments: &RunArgs) -> Result<()> {
     for warning in loaded.warnings.iter() {
         warn!("{warning}");
     }
+    privileges::give_up(&loaded.config, &path)?;
     for directory in [&loaded.config.engine.run_dir, &loaded.config.engine.log_dir] {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("making {}", directory.display()))?;
@@ -439,8 +441,12 @@ impl Street {
         for (name, post, body) in self.shards {
             started.push(threads::start(name, None, post, body)?);
         }
+        let cores = match config.engine.cpus.as_slice() {
+            [] => threads::allowed_cores(),
+            named => named.to_vec(),
+        };
         for (at, (name, post, body)) in self.workers.into_iter().enumerate() {
-            let core = config.engine.cpus.get(at).copied();
+            let core = cores.get(at).copied();
             started.push(threads::start(name, core, post, body)?);
         }
         Ok(started)

@@ -48,6 +48,13 @@ pub(crate) fn start(
     Ok(StreetThread { name, post, thread })
 }
 
+/// The cores that this process may use, in order; none where the system does not say.
+pub(crate) fn allowed_cores() -> Vec<u16> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    let cores = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
+    cores.filter_map(|core| u16::try_from(core).ok()).collect()
+}
+
 fn pin(core: u16) -> rustix::io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     set.set(usize::from(core));

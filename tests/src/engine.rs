@@ -51,6 +51,8 @@ pub struct Settings {
     pub workers: &'static str,
     /// Lines for `[plugins]`.
     pub plugin_lines: &'static str,
+    /// Lines for `[engine]`.
+    pub engine_lines: String,
     /// Lines for the segment.
     pub segment_lines: String,
     /// Whole sections to add.
@@ -67,6 +69,7 @@ impl Default for Settings {
             detectors: Detectors::Shipped,
             workers: "\"auto\"",
             plugin_lines: "",
+            engine_lines: String::new(),
             segment_lines: String::new(),
             sections: String::new(),
         }
@@ -100,7 +103,8 @@ impl Settings {
              memory = \"512MiB\"\n\
              state_dir = \"{folder}/state\"\n\
              run_dir = \"{folder}/run\"\n\
-             log_dir = \"{folder}/log\"\n\n\
+             log_dir = \"{folder}/log\"\n\
+             {}\n\
              [[segment]]\n\
              name = \"{SEGMENT}\"\n\
              ports = [\"{PORT_A}\", \"{PORT_B}\"]\n\
@@ -115,6 +119,7 @@ impl Settings {
              [plugins]\ndir = \"{}\"\n{}\n\n\
              [events]\nstats_interval = \"1s\"\n\n\
              {}\n",
+            self.engine_lines,
             self.segment_lines,
             plugins.display(),
             self.plugin_lines,

@@ -5,6 +5,8 @@
 
 #[path = "tidy/floors.rs"]
 mod floors;
+#[path = "tidy/keys.rs"]
+mod keys;
 #[path = "tidy/promises.rs"]
 mod promises;
 #[path = "tidy/rust_text.rs"]
@@ -251,6 +253,11 @@ fn the_data_plane_reads_no_clock_and_says_nothing() {
 fn unsafe_code_keeps_to_its_places() {
     let complaints = complaints_of(floors::unsafe_complaints);
     assert_none("unsafe code", &complaints);
+}
+
+#[test]
+fn every_configuration_key_is_used() {
+    assert_none("keys that are parsed and ignored", &keys::complaints());
 }
 
 #[test]

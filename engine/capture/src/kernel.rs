@@ -27,8 +27,8 @@ pub(crate) use heartbeat::Heartbeat;
 use heartbeat::HeartbeatMap;
 pub use layout::{BLOCKS_MAX_DEFAULT, KernelCounters, PORTS_MAX, QUEUES_MAX};
 use layout::{COUNTERS_PER_PORT, LAYOUT_VERSION, PortRow};
-pub use pins::detach;
 use pins::{Pins, namespace_number};
+pub use pins::{detach, give_pins};
 
 use crate::OpenError;
 use crate::port::{Asker, PortFacts};
@@ -60,15 +60,23 @@ impl Pieces {
     /// # Errors
     /// A port does not exist.
     pub fn for_ports<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Self, OpenError> {
-        let asker = Asker::new().map_err(|e| kernel_error("cannot ask about ports", &e))?;
         let mut pieces = Pieces::One;
         for name in names {
-            if asker.mtu(name).map_err(|_| no_such(name))? > ONE_PIECE_MTU_MAX {
+            if port_mtu(name)? > ONE_PIECE_MTU_MAX {
                 pieces = Pieces::Several;
             }
         }
         Ok(pieces)
     }
+}
+
+/// The longest IP packet that a port carries, as it is set now.
+///
+/// # Errors
+/// The port does not exist.
+pub fn port_mtu(name: &str) -> Result<u32, OpenError> {
+    let asker = Asker::new().map_err(|e| kernel_error("cannot ask about ports", &e))?;
+    asker.mtu(name).map_err(|_| no_such(name))
 }
 
 /// What the kernel program does with a frame when no worker is there for it.

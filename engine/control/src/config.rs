@@ -31,7 +31,9 @@ pub use outputs::{ControlSocket, EventType, Events, FileHash, InventorySource, M
 pub use plugins::{CAPABILITIES, Grant, OnFault, Plugins};
 pub use rules::Rules;
 pub use section::Word;
-pub use segment::{CaptureChoice, Mode, OnFailure, Ports, Segment, WaitMode, XdpMode};
+pub use segment::{
+    CaptureChoice, Mode, OnFailure, PAGE_MTU_MAX, Ports, Segment, WaitMode, XdpMode,
+};
 pub use streams::{OneSided, StreamMidstream, Streams, Urgent};
 pub use traffic::{ChecksumPolicy, Flow, Midstream, Overlap, ResetProves, WhenFull, Wire};
 pub use units::{

@@ -5,6 +5,7 @@
 //!
 //! Without the feature `street` it only reads: configuration, inventory, journal.
 
+pub mod account;
 #[cfg(feature = "street")]
 pub mod api;
 #[cfg(feature = "street")]

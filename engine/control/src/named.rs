@@ -1,6 +1,8 @@
-//! What a configuration names beside itself and an engine reads when it starts: rules, detectors.
+//! What a configuration names beside itself and an engine reads when it starts: rules, detectors,
+//! the user that it runs as.
 //! Read for `check`, and let go. This file must never know what a rule or a detector says.
 
+use crate::account::Account;
 use crate::config::{Config, Diagnostic, Diagnostics, Level, Loaded};
 use crate::plugins::{PluginFiles, PluginSet, PluginSetup};
 use crate::rules::Rules;
@@ -14,6 +16,11 @@ const REFUSED_MAX: usize = 50;
 pub fn examine(loaded: &Loaded) -> Diagnostics {
     let (config, file) = (&loaded.config, Path::new(loaded.source.file()));
     let mut found = Diagnostics::new();
+    if !config.engine.user.is_empty()
+        && let Err(error) = Account::named(&config.engine.user)
+    {
+        found.push(sentence(file, Level::Error, &error, "name another user"));
+    }
     let rules = match Rules::load_with_refused(&config.rules) {
         Ok(None) => None,
         Ok(Some((rules, refused))) => {
@@ -97,6 +104,9 @@ mod tests {
         let plugins = format!("[plugins]\ndir = \"{}\"\n", dir.path().display());
         let with = |rules: &str| said(&format!("{plugins}[rules]\n{rules}\n"));
         assert_eq!(with(""), []);
+        let user = said(&format!("[engine]\nuser = \"no-such-user\"\n{plugins}"));
+        assert!(user.len() == 1 && user[0].0 == Level::Error, "{user:?}");
+        assert!(user[0].1.contains("`no-such-user`") && user[0].1.contains("useradd"), "{user:?}");
         let nowhere = with(&format!("files = [\"{}\"]", at("nowhere.rules")));
         assert_eq!(nowhere.len(), 1);
         assert!(nowhere[0].0 == Level::Error && nowhere[0].1.contains("nowhere.rules"));

@@ -83,6 +83,22 @@ pub fn detach(directory: &Path) -> Result<Vec<String>, OpenError> {
     Ok(names)
 }
 
+/// Makes the directory of the pins, with its bpffs, and gives both and everything pinned there to a
+/// user that could not mount it: an engine that gives up root can then use pins that root has made.
+///
+/// # Errors
+/// The bpffs cannot be made, or something in it not be given away; the error names it.
+pub fn give_pins(directory: &Path, uid: u32, gid: u32) -> Result<(), OpenError> {
+    let pins = Pins::open(directory)?;
+    let names = pins.names();
+    for path in names.iter().map(|name| pins.path(name)).chain([directory.to_owned()]) {
+        std::os::unix::fs::lchown(&path, Some(uid), Some(gid)).map_err(|e| OpenError::Kernel {
+            what: format!("cannot give {} to user {uid}: {e}", path.display()),
+        })?;
+    }
+    Ok(())
+}
+
 /// A number for this thread's network namespace, in the names of pinned links: interface numbers
 /// repeat between namespaces.
 pub(crate) fn namespace_number() -> u64 {

@@ -16,7 +16,7 @@ pub struct Engine {
     /// How many workers; `None` (`"auto"`) is the number of queues of the segment's ports, at most
     /// the number of cores. 1 to 128.
     pub workers: Option<u16>,
-    /// The cores that workers are pinned to, in order; empty means the first allowed ones.
+    /// The cores that workers are pinned to, in order; empty means the allowed ones, in order.
     pub cpus: Vec<u16>,
     /// Bytes that all tables, pools and plugins together may take. What the engine will use at
     /// most is printed at start; it refuses to start where that is more than this.
@@ -30,7 +30,7 @@ pub struct Engine {
     pub run_dir: PathBuf,
     /// Logs and events.
     pub log_dir: PathBuf,
-    /// The user to run as once ports and maps are open; empty stays who we are.
+    /// The user to run as, from before ports and maps are opened; empty stays who we are.
     pub user: String,
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter such as
     /// `info,portcullis_capture=debug`.

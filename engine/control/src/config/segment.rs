@@ -7,6 +7,9 @@ use toml::de::DeValue;
 
 /// Linux's IFNAMSIZ without the final zero.
 const PORT_NAME_MAX: usize = 15;
+/// What a page holds of a packet beside what drivers keep for themselves: `capture`'s
+/// `ONE_PIECE_MTU_MAX`, to which the binary compares it.
+pub const PAGE_MTU_MAX: u16 = 3_000;
 /// Segments are numbered in 16 bits; this many is far more than one machine's ports.
 const SEGMENTS_MAX: usize = 1024;
 
@@ -132,9 +135,11 @@ pub struct Segment {
     pub hang_after: Duration,
     /// Let the engine switch off the offloads that hide frames, instead of naming the command.
     pub fix_offloads: bool,
-    /// The longest IP packet; `None` (`"auto"`) is the ports' own. 576 to 9216.
+    /// The longest IP packet, 576 to 9216: ports that carry longer ones are refused. `None`
+    /// (`"auto"`) is the ports' own.
     pub mtu: Option<u16>,
     /// Frames beyond one page: needs driver support for multi-buffer, and more memory per frame.
+    /// Without it ports that carry packets above [`PAGE_MTU_MAX`] are refused, AF_PACKET aside.
     pub jumbo: bool,
 }
 
@@ -242,9 +247,16 @@ impl Segment {
             let remedy = "remove it, or write capture = \"auto\"";
             s.doubtful(s.at_key("xdp_mode"), "`xdp_mode` has no effect on AF_PACKET", remedy);
         }
-        if self.mtu.is_some_and(|mtu| mtu > 3520) && !self.jumbo {
+        if self.mtu.is_some_and(|mtu| mtu > PAGE_MTU_MAX)
+            && !self.jumbo
+            && self.capture != CaptureChoice::AfPacket
+        {
             let remedy = "write jumbo = true";
-            s.wrong(s.at_key("mtu"), "an MTU beyond 3520 does not fit one page", remedy);
+            s.wrong(
+                s.at_key("mtu"),
+                format!("an MTU beyond {PAGE_MTU_MAX} does not fit one page"),
+                remedy,
+            );
         }
     }
 }
