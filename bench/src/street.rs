@@ -26,7 +26,7 @@ use portcullis_plugin_sdk::Guest;
 use portcullis_types::{
     Addr, BlockKey, BlockOrder, FrameIndex, PluginId, SegmentId, Tick, VlanStack,
 };
-use portcullis_verdict::{Breaker, Judge, WallClock};
+use portcullis_verdict::{Breaker, Judge, Trip, WallClock};
 use portcullis_wire::LinkType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -274,6 +274,8 @@ impl Outlet for Alone {
     fn order(&mut self, _: BlockOrder) {
         self.heard.blocks += 1;
     }
+
+    fn tripped(&mut self, _: PluginId, _: Trip) {}
 
     fn host_event(&mut self, _: FrameIndex, event: &HostEvent) {
         self.shard.offer(event);

@@ -13,6 +13,7 @@ use portcullis_tests::sniffer::Sniffer;
 use portcullis_tests::traffic::{self, Scan};
 
 const ATTACKER: IpAddr = IpAddr::V4(lab::CLIENT);
+const NEIGHBOUR: IpAddr = IpAddr::V4(lab::NEIGHBOUR);
 const SERVER: IpAddr = IpAddr::V4(lab::SERVER);
 /// How long something that must not pass is tried.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -217,12 +218,23 @@ fn an_exclusion_frees_and_keeps_free_where_it_says() {
 fn monitor_lets_pass_and_says_what_it_would_have_done() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let (lab, _services) = street(&plans(&["attacker", "server10"]));
+    let _netbios = service::open_port(&lab, lab.host("server10"), 139);
     let engine = Engine::start(&lab, &Settings { mode: "monitor", ..Settings::default() });
     let open = traffic::nmap(lab.host("attacker"), "-sS", SCANNED_PORTS, &SERVER.to_string());
     assert!(open.stdout.contains("80/tcp"), "the scan goes through: {open}");
     assert!(traffic::fetches(lab.host("attacker"), SERVER));
     assert!(engine.blocks().is_empty(), "{:?}", engine.blocks());
-    assert!(!engine.events("alert").is_empty(), "nothing was detected");
+    let alerts = engine.events("alert");
+    let would = |alert: &serde_json::Value| alert["portcullis"]["would"] == "terminate-and-block";
+    assert!(alerts.iter().any(would), "it does not say what it would have done: {alerts:?}");
+    traffic::winnuke(lab.host("attacker"), SERVER);
+    let counted = wait_until(REFUSAL * 3, || {
+        let figures = engine.figures();
+        figures.sum("would_block") > 0.0 && figures.sum("proven") > 0.0
+    });
+    assert!(counted, "{:#?}", engine.figures());
+    // What befell the flow table is told by reason, by those that did not happen as well.
+    assert!(engine.figures().sum("evicted_proven") < 1.0, "{:#?}", engine.figures());
     engine.set_mode("prevent");
     // A scan that goes on is reported again after ten seconds.
     let is_blocked = (0..4).any(|_| {
@@ -231,6 +243,34 @@ fn monitor_lets_pass_and_says_what_it_would_have_done() {
     });
     assert!(is_blocked, "{}", engine.log());
     assert!(is_refused(lab.host("attacker")));
+}
+
+#[test]
+fn a_breaker_that_opens_is_said_loudly() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let (lab, _services) = street(&plans(&["attacker", "neighbr", "server10"]));
+    let _netbios = service::open_port(&lab, lab.host("server10"), 139);
+    let sections = "[blocks]\nbreaker_per_detector = 1\n".to_owned();
+    let engine = Engine::start(&lab, &Settings { sections, ..Settings::default() });
+    traffic::winnuke(lab.host("attacker"), SERVER);
+    engine.await_block(ATTACKER, Place::VLAN_10);
+    assert!(!engine.log().contains("the breaker has opened"), "{}", engine.log());
+    // At the turn of a minute the first is admitted anew.
+    let opened = (0..3).any(|_| {
+        let _ = engine.unblock(NEIGHBOUR, Place::VLAN_10);
+        traffic::winnuke(lab.host("neighbr"), SERVER);
+        wait_until(REFUSAL, || engine.log().contains("the breaker has opened"))
+    });
+    assert!(opened, "{}", engine.log());
+    let is_told = |event: &serde_json::Value| {
+        let plugin = &event["plugin"];
+        plugin["action"] == "breaker_opened" && plugin["name"] == "packet-attacks"
+    };
+    assert!(wait_until(REFUSAL * 3, || engine.events("plugin").iter().any(is_told)));
+    let status = engine.answer(&["status"]);
+    let warnings = status["warnings"].to_string();
+    assert!(warnings.contains("breaker") && warnings.contains("packet-attacks"), "{status}");
+    assert!(!engine.is_blocked(NEIGHBOUR, Place::VLAN_10));
 }
 
 #[test]

@@ -14,6 +14,7 @@
 mod answers;
 mod blocks;
 mod book;
+mod breaker;
 mod carry;
 mod errands;
 mod exclusions;

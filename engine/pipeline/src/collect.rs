@@ -6,6 +6,7 @@ use crate::report::Report;
 use portcullis_detect::{HostEvent, PluginEvent};
 use portcullis_enforce::BookEvent;
 use portcullis_types::{Addr, BlockOrder, FrameIndex, PluginId, SegmentId, Tick, VlanStack};
+use portcullis_verdict::Trip;
 
 /// One lane's outlet in a replay.
 #[derive(Default)]
@@ -22,6 +23,10 @@ impl Outlet for Collected {
 
     fn order(&mut self, _: BlockOrder) {
         // The replay takes orders from the verdicts themselves, in the order of the frames.
+    }
+
+    fn tripped(&mut self, _: PluginId, _: Trip) {
+        // Alerts say that their blocks were withheld; nobody has to act on a capture at once.
     }
 
     fn host_event(&mut self, frame: FrameIndex, event: &HostEvent) {

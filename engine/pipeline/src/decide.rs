@@ -70,6 +70,11 @@ impl Lane {
         }
         let verdict = self.verdict(finding, flow_id, now);
         self.count(&verdict);
+        if let Some(Withheld::Breaker(trip)) = verdict.withheld
+            && trip.first
+        {
+            outlet.tripped(finding.plugin, trip);
+        }
         match (&verdict.effect, held) {
             (Effect::Silent, _) | (Effect::Pass, None) => return verdict,
             (Effect::Pass, Some(held)) => {

@@ -8,6 +8,7 @@ use crate::shards::ShardRing;
 use portcullis_detect::{HostEvent, Interests, PluginEvent};
 use portcullis_flow::ProvenSources;
 use portcullis_types::{Addr, BlockOrder, FrameIndex, PluginId, SegmentId, Tick, VlanStack};
+use portcullis_verdict::Trip;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -119,6 +120,10 @@ impl Outlet for LiveOutlet {
 
     fn order(&mut self, order: BlockOrder) {
         self.say(StreetWord::Block(order));
+    }
+
+    fn tripped(&mut self, plugin: PluginId, trip: Trip) {
+        self.say(StreetWord::Tripped { plugin, trip });
     }
 
     fn host_event(&mut self, _: FrameIndex, event: &HostEvent) {

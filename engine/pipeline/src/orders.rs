@@ -14,7 +14,9 @@ use crossbeam::queue::ArrayQueue;
 use portcullis_capture::SourceStatistics;
 use portcullis_detect::{Instance, Plugin, PluginEvent, SeatCounters};
 use portcullis_enforce::{Stopped, TableOrder};
+use portcullis_flow::FlowCounters;
 use portcullis_types::{BlockOrder, PluginId, PortSide};
+use portcullis_verdict::Trip;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,6 +66,13 @@ pub enum StreetWord {
         /// What.
         event: PluginEvent,
     },
+    /// The breaker refuses blocks of this detector from here on, until the next minute: said once.
+    Tripped {
+        /// Whose block was the first to be refused.
+        plugin: PluginId,
+        /// Which cap.
+        trip: Trip,
+    },
     /// What newer versions have taken the place of, to be dropped where nobody waits.
     Retired(Box<Vec<Box<dyn Send>>>),
     /// A port is gone: its segment has stopped.
@@ -109,6 +118,8 @@ pub struct PostBox {
 pub struct PostFigures {
     /// The source's own.
     pub source: SourceStatistics,
+    /// The flow table's; `None` for a shard, which has none of its own.
+    pub flow: Option<FlowCounters>,
     /// Per plugin.
     pub plugins: Vec<(PluginId, SeatCounters)>,
     /// The plugins' own metrics.

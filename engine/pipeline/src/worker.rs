@@ -312,6 +312,7 @@ impl<S: HandOver, C: Clock> Worker<S, C> {
         }
         let mut figures = PostFigures {
             source: self.source.statistics(),
+            flow: Some(parts.flows.counters()),
             plugins: parts.detectors.counters().map(|(id, c)| (id, *c)).collect(),
             metrics: Vec::new(),
             reading: parts.reading.as_ref().map(|reading| reading.figures()),

@@ -4,6 +4,7 @@
 //! moment is an argument.
 
 use portcullis_types::{PluginId, Tick};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters for this many detectors; those beyond share the last one.
@@ -48,6 +49,16 @@ pub struct Trip {
     pub limit: u32,
     /// Whether this is the first refusal of the minute: the one that is said aloud.
     pub first: bool,
+}
+
+impl fmt::Display for Trip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = match self.scope {
+            BreakerScope::All => "of all detectors together",
+            BreakerScope::Detector(_) => "of one detector",
+        };
+        write!(f, "over {} new blocks a minute {of}", self.limit)
+    }
 }
 
 /// The shared counters.

@@ -1,4 +1,4 @@
-//! Events about the engine itself: `plugin` and `exclusion`.
+//! Events about the engine itself: `plugin` (the breaker among them) and `exclusion`.
 
 use super::json::{Line, Object};
 use super::scribe::Scribe;
@@ -6,6 +6,7 @@ use super::traffic::Named;
 use crate::config::EventType;
 use portcullis_detect::PluginEvent;
 use portcullis_types::{Party, Tick};
+use portcullis_verdict::{BreakerScope, Trip};
 use std::sync::Arc;
 
 /// A change of the exclusion list at run time.
@@ -74,6 +75,18 @@ impl Scribe {
                 plugin.number("schema_before", *from).number("schema", *to);
             }
         }
+    }
+
+    /// The breaker has opened: the first block that it refused was this detector's.
+    pub fn tripped(&mut self, name: &str, trip: &Trip, now: Tick, line: &mut Line) {
+        let Some(mut root) = self.begin(line, EventType::Plugin, now) else { return };
+        let mut plugin = root.object("plugin");
+        plugin.text("name", name).text("action", "breaker_opened");
+        let scope = match trip.scope {
+            BreakerScope::All => "all",
+            BreakerScope::Detector(_) => "detector",
+        };
+        plugin.text("scope", scope).number("limit", trip.limit).shown("message", trip);
     }
 
     /// A change of the exclusion list.

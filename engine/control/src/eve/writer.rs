@@ -19,6 +19,7 @@ use portcullis_detect::PluginEvent;
 use portcullis_enforce::BookEvent;
 use portcullis_pipeline::Report;
 use portcullis_types::Tick;
+use portcullis_verdict::Trip;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub enum Fact {
     Exclusion(ExclusionChange, Tick),
     /// Something about the plugin of that name.
     Plugin(Arc<str>, PluginEvent, Tick),
+    /// The breaker has opened, first for the detector of that name.
+    Tripped(Arc<str>, Trip, Tick),
     /// Figures.
     Stats(Arc<crate::metrics::Figures>, Tick),
 }
@@ -218,6 +221,7 @@ impl Desk {
             Fact::Book(event, now) => scribe.book(event, *now, line),
             Fact::Exclusion(change, now) => scribe.exclusion(change, *now, line),
             Fact::Plugin(name, event, now) => scribe.plugin(name, event, *now, line),
+            Fact::Tripped(name, trip, now) => scribe.tripped(name, trip, *now, line),
             Fact::Stats(figures, now) => scribe.stats(figures, *now, line),
         }
         self.sink.push(&self.line);

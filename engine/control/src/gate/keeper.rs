@@ -1,6 +1,7 @@
 //! The gate's thread: hears, orders, waits for what is due.
 
 use super::book::Names;
+use super::breaker::Trips;
 use super::carry::{Carriers, KernelTable};
 use super::errands::Errands;
 use super::herald::Herald;
@@ -93,6 +94,8 @@ pub(super) struct Keeper {
     pub(super) rules_swapped: u64,
     /// Where detectors rest.
     pub(super) resting: BTreeSet<(PluginId, String)>,
+    /// When the breaker opened.
+    pub(super) trips: Trips,
     /// Ports that are gone.
     pub(super) gone: BTreeSet<(SegmentId, String)>,
     pub(super) errands: Errands,
@@ -136,6 +139,7 @@ impl Keeper {
             previous: HashMap::new(),
             rules_swapped: 0,
             resting: BTreeSet::new(),
+            trips: Trips::default(),
             gone: BTreeSet::new(),
             errands: Errands::start(parts.messages, parts.plugins)?,
             outbox: Outbox::default(),
@@ -249,6 +253,7 @@ impl Keeper {
                 self.errands.warm(from, plugin, version, count);
             }
             StreetWord::Plugin { from, plugin, event } => self.plugin(from, plugin, event),
+            StreetWord::Tripped { plugin, trip } => self.tripped(plugin, trip),
             StreetWord::Retired(old) => self.errands.free(old),
             StreetWord::PortGone { from, side } => self.port_gone(from, side),
             StreetWord::PortsBack { from } => self.ports_back(from),
@@ -323,7 +328,7 @@ impl Keeper {
     }
 
     /// Tells the herald what holds, as far as it has room.
-    fn tell(&mut self) {
+    pub(super) fn tell(&mut self) {
         while let Some(fact) = self.untold.pop_front() {
             if let Err(fact) = self.herald.tell(fact) {
                 self.untold.push_front(fact);

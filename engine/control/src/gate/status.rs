@@ -88,7 +88,7 @@ impl Keeper {
                         ports: [port(PortSide::A), port(PortSide::B)],
                         lane: Arc::clone(&post.counters),
                         source: read.source,
-                        flow: None,
+                        flow: read.flow,
                         blocks: read.blocks as u64,
                         cpu,
                     });
@@ -212,6 +212,7 @@ impl Keeper {
             let refused = self.book.counters().refused_full;
             warnings.push(format!("the block list was full: {refused} blocks were not made"));
         }
+        warnings.extend(self.trip_warning());
         if self.ledger.next_due().is_some() {
             let waiting = self.ledger.waiting();
             warnings.push(format!("the journal cannot be written: {waiting} orders wait"));

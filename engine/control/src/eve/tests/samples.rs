@@ -9,9 +9,9 @@ use portcullis_flow::EndReason;
 use portcullis_pipeline::{Alert, Anomaly, Conversation, Drop, FlowEnded, Outcome, Report};
 use portcullis_types::{
     Action, Addr, BlockKey, BlockOrder, Cause, Class, Confidence, DropReason, Evidence, Mac,
-    Origin, Party, Prefix, Proof, RuleId, RuleMeta, SegmentId, Severity, Tick, VlanStack,
+    Origin, Party, PluginId, Prefix, Proof, RuleId, RuleMeta, SegmentId, Severity, Tick, VlanStack,
 };
-use portcullis_verdict::Withheld;
+use portcullis_verdict::{BreakerScope, Trip, Withheld};
 use portcullis_wire::Reject;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub(in crate::eve) enum Sample {
     Book(BookEvent),
     Plugin(PluginEvent),
     Exclusion(ExclusionChange),
+    Tripped(Trip),
     Stats,
 }
 
@@ -35,6 +36,7 @@ impl Sample {
             Sample::Book(event) => scribe.book(event, AT, line),
             Sample::Plugin(event) => scribe.plugin("port-scan", event, AT, line),
             Sample::Exclusion(change) => scribe.exclusion(change, AT, line),
+            Sample::Tripped(trip) => scribe.tripped("port-scan", trip, AT, line),
             Sample::Stats => scribe.stats(&crate::metrics::tests::figures(), AT, line),
         }
     }
@@ -262,6 +264,8 @@ pub(in crate::eve) fn everything() -> Vec<Sample> {
     all.extend(book.into_iter().map(Sample::Book));
     all.extend(plugin.into_iter().map(Sample::Plugin));
     all.extend(changes.into_iter().map(Sample::Exclusion));
+    let scopes = [BreakerScope::All, BreakerScope::Detector(PluginId(0))];
+    all.extend(scopes.map(|scope| Sample::Tripped(Trip { scope, limit: 1000, first: true })));
     all.push(Sample::Stats);
     all
 }

@@ -192,3 +192,26 @@ fn a_port_that_is_gone_is_a_warning() {
     });
     assert_eq!(lab.clock.moment().tick, Tick(100 * S));
 }
+
+#[test]
+fn a_breaker_that_opens_is_an_event_and_a_warning_that_names_the_first() {
+    let lab = lab();
+    let warned = || {
+        let warnings = lab.handle.status().unwrap().warnings;
+        warnings.into_iter().find(|w| w.contains("breaker"))
+    };
+    assert_eq!(warned(), None);
+    let (plugin, scope) = (PluginId(7), portcullis_verdict::BreakerScope::All);
+    for limit in [3, 4] {
+        let trip = portcullis_verdict::Trip { scope, limit, first: true };
+        lab.words.send(StreetWord::Tripped { plugin, trip }).unwrap();
+        let told = |fact: &Fact| match fact {
+            Fact::Tripped(name, trip, _) => Some((name.to_string(), trip.limit)),
+            _ => None,
+        };
+        assert_eq!(lab.fact_of(told).0, ("unknown".to_owned(), limit));
+    }
+    let warned = warned().unwrap();
+    assert!(warned.contains("2 times") && warned.contains("unknown"), "{warned}");
+    assert!(warned.contains("over 3 new blocks a minute"), "{warned}");
+}
