@@ -168,7 +168,8 @@ INLINE int block_holds(const struct port *port, struct block_key *key, u64 now, 
 // Whether the source of this frame is blocked in its segment and VLAN stack.
 //
 // The rule of the VLAN stack is the one of `wire`: VIDs only, VID 0 is no place. ARP is no IP and
-// is never looked at; neighbour discovery (ICMPv6 133 to 137) is let through.
+// is never looked at; neighbour discovery (ICMPv6 133 to 137 with the hop limit 255, so that it has
+// come through no router) is let through.
 INLINE int is_blocked(struct xdp_md *ctx, const struct port *port, u64 now)
 {
 	u8 *data = (u8 *)(long)ctx->data;
@@ -215,7 +216,8 @@ INLINE int is_blocked(struct xdp_md *ctx, const struct port *port, u64 now)
 	if (ethertype == be16(0x86dd)) {
 		if (next + 40 > end)
 			return 0;
-		if (next[6] == 58 && next + 41 <= end && next[40] >= 133 && next[40] <= 137)
+		if (next[6] == 58 && next[7] == 255 && next + 41 <= end && next[40] >= 133 &&
+		    next[40] <= 137)
 			return 0;
 		key.family = 6;
 		key.prefix_len = 128;

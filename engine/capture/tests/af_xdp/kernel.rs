@@ -87,6 +87,10 @@ fn blocks_count_expire_and_leave_arp_and_discovery_alone() {
         for discovery in 133..=137 {
             assert!(passes(&mut source, &a, &b, &ipv6(1, 1, 58, discovery)));
         }
+        let mut routed = ipv6(1, 1, 58, 135);
+        // The hop limit: behind the Ethernet header's 14 bytes, 7 more.
+        routed[14 + 7] = 254;
+        assert!(!passes(&mut source, &a, &b, &routed), "discovery does not come through a router");
         assert!(!passes(&mut source, &a, &b, &ipv6(1, 1, 58, 138)));
         let arp = [head(&[], 0x0806), vec![0, 1, 8, 0, 6, 4, 0, 1], vec![0; 38]].concat();
         assert!(passes(&mut source, &a, &b, &arp));
@@ -94,7 +98,7 @@ fn blocks_count_expire_and_leave_arp_and_discovery_alone() {
         std::thread::sleep(Duration::from_millis(400));
         assert!(passes(&mut source, &a, &b, &frame), "its time is up, nobody swept");
         let counted = &program.counters().unwrap()[0].1;
-        assert_eq!((counted.dropped_blocked, counted.block_expired), (5, 1));
+        assert_eq!((counted.dropped_blocked, counted.block_expired), (6, 1));
     });
 }
 
