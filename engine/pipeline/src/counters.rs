@@ -119,6 +119,9 @@ lane_counters! {
     datagrams_evicted,
     /// Datagrams forgotten because they stayed in pieces.
     datagrams_expired,
+    /// Malformations of frames without a flow beyond 16 a second, reason and source: counted by
+    /// reason, and not told.
+    anomalies_untold,
     /// Events offered to flow-scope detectors.
     events,
     /// Events offered to host-scope detectors.

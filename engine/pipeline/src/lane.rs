@@ -8,6 +8,7 @@
 use crate::burst::{Fate, InHand};
 use crate::counters::LaneCounters;
 use crate::decide::Ending;
+use crate::flowless::FlowlessBound;
 use crate::fragments::Fragments;
 use crate::outlet::Outlet;
 use crate::reading::{Reading, Teller};
@@ -70,6 +71,8 @@ pub struct Lane {
     pub endings: Vec<Ending>,
     /// The two versions that the fragment in hand has shown.
     pub(crate) conflict: Option<Conflict>,
+    /// How often frames without a flow are told of.
+    pub(crate) flowless: FlowlessBound,
     located: Vec<(usize, Located)>,
 }
 
@@ -84,6 +87,7 @@ impl Lane {
             verdicts: BurstVerdicts::new(2 * FINDINGS_PER_BURST),
             endings: Vec::with_capacity(ENDINGS_PER_BURST),
             conflict: None,
+            flowless: FlowlessBound::default(),
             located: Vec::with_capacity(crate::burst::WINDOW_FRAMES),
         }
     }

@@ -14,6 +14,7 @@ mod collect;
 mod counters;
 mod decide;
 mod events;
+mod flowless;
 mod fragments;
 mod handover;
 pub mod lane;

@@ -186,6 +186,11 @@ impl Lane {
         let flow = held.flow.and_then(|(id, _)| self.parts.flows.flow(id));
         let conversation = Conversation::of(self.parts.segment, packet, flow.map_or(0, Flow::id64));
         for reject in new.iter() {
+            let sender = (packet.vlan, packet.src_mac, Some(packet.src));
+            if held.flow.is_none() && !self.flowless.admits(sender, reject, held.at) {
+                self.parts.counters.anomalies_untold.add(1);
+                continue;
+            }
             let anomaly = Anomaly {
                 at: held.at,
                 frame_number: held.number,
@@ -237,7 +242,10 @@ impl Lane {
             dropped,
             conflict: None,
         };
-        outlet.report(held.index, Report::Anomaly(Box::new(anomaly)));
+        match self.flowless.admits((bad.vlan, bad.src_mac, bad.src), bad.reject, held.at) {
+            true => outlet.report(held.index, Report::Anomaly(Box::new(anomaly))),
+            false => self.parts.counters.anomalies_untold.add(1),
+        }
         // What was read of it before its headers came to no end.
         let (src, dst) = (bad.src.unwrap_or_default(), bad.dst.unwrap_or_default());
         let version = match bad.src {
