@@ -6,6 +6,7 @@ mod pages;
 mod ports;
 mod privileges;
 mod profile;
+mod promise;
 mod replay;
 mod rules;
 mod run;

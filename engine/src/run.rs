@@ -3,6 +3,7 @@
 use crate::cli::{Cli, RunArgs};
 use crate::ports::{self, Kind, OpenSegment, Sources};
 use crate::privileges;
+use crate::promise;
 use crate::street;
 use crate::threads::{self, BootClock, StreetThread};
 use crate::way_back::{SharedKernel, Way, WayBack};
@@ -25,7 +26,7 @@ use portcullis_control::metrics::Figures;
 use portcullis_control::plugins::{PluginFiles, PluginSet, PluginSetup};
 use portcullis_control::rules::Rules;
 use portcullis_control::snapshot::snapshot;
-use portcullis_detect::{FlowHost, HostLimits, Scope};
+use portcullis_detect::{FlowHost, HostLimits};
 use portcullis_enforce::WorkerTable;
 use portcullis_enforce::backend::xdp_map::XdpMap;
 use portcullis_flow::{FlowConfig, FlowTable, HashKey, Placement, ProvenSources, Size};
@@ -88,14 +89,14 @@ struct Engine {
 }
 
 /// What every worker and shard shares.
-struct Common {
-    config: Config,
+pub(crate) struct Common {
+    pub(crate) config: Config,
     lines: Lines,
-    proven: Arc<ProvenSources>,
+    pub(crate) proven: Arc<ProvenSources>,
     breaker: Arc<Breaker>,
     key: Arc<HashKey>,
     seed: [u8; 16],
-    workers: usize,
+    pub(crate) workers: usize,
     table_seed: u64,
 }
 
@@ -122,8 +123,8 @@ impl Engine {
         let (words, heard) = bounded(WORDS_MAX);
         let lines = Lines { words, reports: writer.reports(), snapshot: Arc::clone(&policy) };
         let common = Common::new(config.clone(), lines, workers)?;
-        let memory = memory(&common, &segments, shards, &plugins);
-        promise(&config, &memory)?;
+        let memory = promise::memory(&common, &segments, shards, &plugins);
+        promise::promise(&config, &memory)?;
         let about = about(&config, &segments, &memory);
         let (mut street, boxes) = Street::build(&common, &plugins, segments, shards)?;
         let workers_boxes = boxes.clone();
@@ -286,7 +287,7 @@ impl Common {
         })
     }
 
-    fn flow_config(&self) -> FlowConfig {
+    pub(crate) fn flow_config(&self) -> FlowConfig {
         street::flow_config(&self.config, self.workers, self.seed)
     }
 
@@ -325,7 +326,7 @@ impl Common {
     }
 
     /// What each worker reads behind the headers, where any detector does.
-    fn reading(&self, plugins: &PluginSet) -> Option<ReadingConfig> {
+    pub(crate) fn reading(&self, plugins: &PluginSet) -> Option<ReadingConfig> {
         let flows = self.flow_config();
         let inline = Placement::Inline;
         plugins.reads().then(|| street::reading_config(&self.config, &flows, self.workers, inline))
@@ -491,71 +492,6 @@ fn complete(
         figures.breaker_refused = breaker.refused();
         figures.events = portcullis_control::metrics::EventFigures::of(&events);
     })
-}
-
-fn memory(
-    common: &Common,
-    segments: &[OpenSegment],
-    shards: usize,
-    plugins: &PluginSet,
-) -> Vec<MemoryTerm> {
-    let times = |n: usize, terms: Vec<MemoryTerm>| {
-        terms.into_iter().map(move |t| MemoryTerm {
-            what: format!("{n} x {}", t.what),
-            bytes: t.bytes * n as u64,
-        })
-    };
-    let (blocks, posts) = (common.config.blocks.max as usize, common.workers + shards);
-    let mut terms: Vec<MemoryTerm> = segments.iter().flat_map(|s| s.memory.clone()).collect();
-    terms.extend(times(common.workers, common.flow_config().memory_terms()));
-    let fragments = street::defrag_config(&common.config, common.workers).memory_terms();
-    terms.extend(times(common.workers, fragments));
-    if let Some(reading) = common.reading(plugins) {
-        terms.extend(times(common.workers, reading.memory_terms()));
-    }
-    terms.extend(times(posts, WorkerTable::memory_terms(blocks, street::GRACES_MAX)));
-    terms.push(common.proven.memory_term());
-    let ring = portcullis_pipeline::RING_EVENTS * size_of::<portcullis_detect::HostEvent>();
-    terms.push(MemoryTerm {
-        what: format!("{} rings to host-scope detectors", common.workers * shards),
-        bytes: (ring * common.workers * shards) as u64,
-    });
-    let queue = u64::from(common.config.events.queue);
-    terms.push(MemoryTerm { what: format!("event queue of {queue} reports"), bytes: queue * 512 });
-    // The list itself, with causes and indexes.
-    terms.push(MemoryTerm { what: format!("list of {blocks} blocks"), bytes: blocks as u64 * 768 });
-    // Each detector works at the posts of its scope, with as many spares.
-    let instances: u64 = plugins
-        .plugins()
-        .iter()
-        .map(|p| match p.plugin.manifest().scope {
-            Scope::Flow => p.plugin.instance_bytes() * common.workers as u64 * 2,
-            Scope::Host => p.plugin.instance_bytes() * shards as u64 * 2,
-        })
-        .sum();
-    terms.push(MemoryTerm { what: "detectors' instances and spares".into(), bytes: instances });
-    // Code of the engine and of compiled detectors, stacks, the runtime: measured at about 90 MiB.
-    terms.push(MemoryTerm { what: "code, stacks, runtime".into(), bytes: 128 << 20 });
-    terms
-}
-
-/// Prints what the engine will use at most, and refuses what is more than it may.
-fn promise(config: &Config, terms: &[MemoryTerm]) -> Result<()> {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    for term in terms {
-        info!("memory: {:9.1} MiB  {}", mib(term.bytes), term.what);
-    }
-    let sum: u64 = terms.iter().map(|t| t.bytes).sum();
-    info!("memory: {:9.1} MiB at most", mib(sum));
-    if sum > config.engine.memory {
-        bail!(
-            "the engine may use {:.0} MiB ([engine] memory) and would use up to {:.0} MiB; raise that, or \
-             lower [flow] memory, [blocks] max, [plugins] memory or ring_frames",
-            mib(config.engine.memory),
-            mib(sum)
-        );
-    }
-    Ok(())
 }
 
 fn about(config: &Config, segments: &[OpenSegment], memory: &[MemoryTerm]) -> StreetAbout {
