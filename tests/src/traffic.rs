@@ -279,6 +279,42 @@ impl UdpStream {
     }
 }
 
+/// Sends at a rate while `change` works; what was delivered.
+#[must_use]
+pub fn while_sending(
+    (from, to): (&Host, &Host),
+    per_second: u32,
+    change: impl FnOnce(),
+) -> Delivery {
+    let stream = UdpStream::start(from, to, per_second);
+    change();
+    stream.finish()
+}
+
+/// Where the search for a loss-free rate begins, datagrams a second, and where it ends.
+const LOSS_FREE: std::ops::Range<u32> = 20_000..1_000_000;
+
+/// Half of the highest rate tried that loses nothing for a second; rates above `most` are not
+/// tried. The two cores that there may be hold the sender, the receiver, the worker and whatever
+/// else the machine does.
+#[must_use]
+pub fn half_of_loss_free(ends: (&Host, &Host), most: u32) -> u32 {
+    let (mut rate, mut best) = (LOSS_FREE.start, LOSS_FREE.start);
+    'rates: while rate < LOSS_FREE.end.min(most) {
+        for _ in 0..2 {
+            let second = || std::thread::sleep(Duration::from_secs(1));
+            let delivery = while_sending(ends, rate, second);
+            if delivery.is_whole() && delivery.rate() > 0.9 * f64::from(rate) {
+                best = rate;
+                rate += rate / 2;
+                continue 'rates;
+            }
+        }
+        break;
+    }
+    best / 2
+}
+
 /// A stream's datagram of a number; number 0 is its end.
 fn datagram(number: u64, name: u64) -> [u8; STREAM_DATAGRAM_LEN] {
     let mut datagram = [0_u8; STREAM_DATAGRAM_LEN];

@@ -104,6 +104,7 @@ fn the_vlans_of_the_manifest_are_seen() {
         }
     }
     println!("corpus: the VLANs of {checked} captures checked");
+    assert!(checked > 0, "no capture with VLANs in the manifest");
     assert!(wrong.is_empty(), "VLANs not seen:\n{}", wrong.join("\n"));
 }
 

@@ -1,29 +1,28 @@
 //! Changes while traffic flows: not one frame is lost, and where frames are lost they are counted.
 
-use std::time::Duration;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
+use portcullis_tests::command::wait_until;
 use portcullis_tests::engine::{Engine, Figures, Settings};
 use portcullis_tests::lab::{self, Lab, Side};
 use portcullis_tests::namespace::Namespace;
+use portcullis_tests::place::Place;
 use portcullis_tests::requirement;
-use portcullis_tests::traffic::{Delivery, UdpStream};
+use portcullis_tests::traffic::{self, UdpStream};
 
-/// Well below half of what one core forwards without loss, so that what is lost is our doing.
-const STEADY_PER_SECOND: u32 = 20_000;
+const PLACE: Place = Place::VLAN_10;
+
+/// Rates above are not tried: on a machine that is shared, how much more there is changes from one
+/// second to the next.
+const RATE_MAX: u32 = 200_000;
+/// How often a change is tried where the machine itself loses datagrams.
+const TRIES: usize = 3;
 /// More than a Rust sender on a shared core can reach: the sender goes as fast as it can.
 const FLOOD_PER_SECOND: u32 = 2_000_000;
 
 fn two_hosts() -> Lab {
     Lab::of(&["neighbr", "server10"])
-}
-
-/// Sends at the steady rate while `change` works; what was delivered.
-fn while_sending(lab: &Lab, change: impl FnOnce()) -> Delivery {
-    let stream = UdpStream::start(lab.host("neighbr"), lab.host("server10"), STEADY_PER_SECOND);
-    std::thread::sleep(Duration::from_millis(300));
-    change();
-    std::thread::sleep(Duration::from_millis(300));
-    stream.finish()
 }
 
 /// The kernel's statistics that count a loss. The sixth, `tx_ring_empty_descs`, counts how often it
@@ -36,13 +35,40 @@ const XDP_LOSSES: [&str; 5] = [
     "tx_invalid_descs",
 ];
 
-fn assert_nothing_lost(engine: &Engine<'_>, delivery: Delivery) {
-    assert!(delivery.sent > 1_000, "{delivery:?}");
+/// What the kernel has lost on either port. The figures are gathered once a second.
+fn lost(engine: &Engine<'_>) -> f64 {
+    std::thread::sleep(Duration::from_millis(1200));
     let figures = engine.figures();
-    assert_eq!(delivery.sent, delivery.received, "{delivery:?}\n{figures:#?}");
-    assert_eq!(delivery.repeated, 0, "{delivery:?}");
-    for name in XDP_LOSSES {
-        assert!(figures.sum(name) < 1.0, "{name} is not zero: {figures:#?}");
+    XDP_LOSSES.iter().map(|name| figures.sum(name)).sum()
+}
+
+/// Has `change` work while datagrams cross at half of a rate at which none is lost here and now.
+/// Where one is lost all the same, only a machine that keeps everything without the change shows a
+/// fault of ours.
+fn loses_nothing(lab: &Lab, engine: &mut Engine<'_>, mut change: impl FnMut(&mut Engine<'_>)) {
+    let ends = (lab.host("neighbr"), lab.host("server10"));
+    let pause = || std::thread::sleep(Duration::from_millis(300));
+    for tried in 1..=TRIES {
+        let rate = traffic::half_of_loss_free(ends, RATE_MAX);
+        let (before, began) = (lost(engine), Instant::now());
+        let delivery = traffic::while_sending(ends, rate, || {
+            pause();
+            change(engine);
+            pause();
+        });
+        let time = began.elapsed();
+        let in_kernel = lost(engine) - before;
+        println!("try {tried}: {rate} a second: {delivery:?}, {in_kernel} lost in the kernel");
+        assert!(delivery.sent > 1_000 && delivery.repeated == 0, "{delivery:?}");
+        if delivery.is_whole() && in_kernel < 1.0 {
+            return;
+        }
+        let still = traffic::while_sending(ends, rate, || std::thread::sleep(time));
+        assert!(
+            tried < TRIES && !still.is_whole(),
+            "{delivery:?}, {in_kernel} lost in the kernel, and without a change {still:?}\n{:#?}",
+            engine.figures()
+        );
     }
 }
 
@@ -51,7 +77,7 @@ fn a_reload_loses_nothing() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let lab = two_hosts();
     let mut engine = Engine::start(&lab, &Settings::default());
-    let delivery = while_sending(&lab, || {
+    loses_nothing(&lab, &mut engine, |engine| {
         for block_for in ["5m", "6m", "7m", "8m"] {
             engine.configure(&Settings { block_for, ..Settings::default() });
             engine.reload();
@@ -59,7 +85,6 @@ fn a_reload_loses_nothing() {
         }
     });
     assert!(engine.is_alive());
-    assert_nothing_lost(&engine, delivery);
 }
 
 #[test]
@@ -68,29 +93,29 @@ fn a_reload_with_mistakes_changes_nothing() {
     let lab = two_hosts();
     let mut engine = Engine::start(&lab, &Settings::default());
     let sections = "[nonsense]\nx = 1\n".to_owned();
-    engine.configure(&Settings { sections, ..Settings::default() });
-    let delivery = while_sending(&lab, || {
+    let mistaken = Settings { sections, ..Settings::default() };
+    loses_nothing(&lab, &mut engine, |engine| {
+        engine.configure(&mistaken);
         engine.reload();
         std::thread::sleep(Duration::from_millis(500));
+        // The command line reads it, too, to find the engine.
+        engine.configure(&Settings::default());
     });
     assert!(engine.is_alive());
     assert!(engine.log().contains("nonsense"), "the mistake is not named: {}", engine.log());
-    engine.configure(&Settings::default());
-    assert_nothing_lost(&engine, delivery);
 }
 
 #[test]
 fn a_plugin_swap_loses_nothing() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let lab = two_hosts();
-    let engine = Engine::start(&lab, &Settings::default());
-    let delivery = while_sending(&lab, || {
+    let mut engine = Engine::start(&lab, &Settings::default());
+    loses_nothing(&lab, &mut engine, |engine| {
         for name in ["port-scan", "packet-attacks", "port-scan"] {
             let wasm = requirement::distribution().join(format!("plugins/{name}.wasm"));
             engine.swap_plugin(&wasm);
         }
     });
-    assert_nothing_lost(&engine, delivery);
     assert!(!engine.events("plugin").is_empty(), "a swap is an event");
 }
 
@@ -98,13 +123,35 @@ fn a_plugin_swap_loses_nothing() {
 fn a_mode_switch_loses_nothing() {
     let Some(_turn) = requirement::turn_with_engine() else { return };
     let lab = two_hosts();
-    let engine = Engine::start(&lab, &Settings::default());
-    let delivery = while_sending(&lab, || {
+    let mut engine = Engine::start(&lab, &Settings::default());
+    loses_nothing(&lab, &mut engine, |engine| {
         for mode in ["monitor", "prevent", "monitor", "prevent"] {
             engine.set_mode(mode);
         }
     });
-    assert_nothing_lost(&engine, delivery);
+}
+
+#[test]
+fn blocks_of_others_that_come_and_go_lose_nothing() {
+    let Some(_turn) = requirement::turn_with_engine() else { return };
+    let lab = two_hosts();
+    let mut engine = Engine::start(&lab, &Settings::default());
+    let mut host = 0;
+    loses_nothing(&lab, &mut engine, |engine| {
+        // Another host each time: grace and exclusion stay.
+        host += 1;
+        let source = IpAddr::from([203, 0, 113, host]);
+        assert!(engine.block(source, PLACE, "1s"));
+        let expires = || wait_until(Duration::from_secs(5), || !engine.is_blocked(source, PLACE));
+        assert!(expires(), "{:?}", engine.blocks());
+        assert!(engine.block(source, PLACE, "10m") && engine.unblock(source, PLACE));
+        assert!(engine.block(source, PLACE, "10m"));
+        engine.exclude(&format!("{source} vlan 10 do-not-block"));
+        assert!(!engine.is_blocked(source, PLACE), "the exclusion frees it");
+        let other = IpAddr::from([198, 51, 100, host]);
+        assert!(engine.block(other, PLACE, "10m"));
+        assert!(engine.unblock_with_grace(other, PLACE, "5m"));
+    });
 }
 
 #[test]

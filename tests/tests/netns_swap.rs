@@ -12,14 +12,12 @@ use portcullis_tests::engine::{Engine, Settings};
 use portcullis_tests::lab::{self, Lab, Side};
 use portcullis_tests::requirement;
 use portcullis_tests::service::{self, Service};
-use portcullis_tests::traffic::{self, Delivery, UdpStream};
+use portcullis_tests::traffic;
 
 const SERVER: IpAddr = IpAddr::V4(lab::SERVER);
 const SWAPS: usize = 200;
 /// Rules of a set that nothing here matches: they make the sets, and all numbers in them, differ.
 const FILLING: usize = 300;
-/// Where the search for the loss-free rate begins, datagrams a second.
-const BEGIN_PER_SECOND: u32 = 20_000;
 /// How often the swaps are tried where the machine itself loses datagrams.
 const TRIES: usize = 3;
 
@@ -62,31 +60,6 @@ fn is_ended(lab: &Lab, word: &str) -> bool {
     !answer.succeeded() && !answer.stdout.contains("404")
 }
 
-/// Sends at a rate while `change` works; what was delivered.
-fn while_sending(lab: &Lab, per_second: u32, change: impl FnOnce()) -> Delivery {
-    let stream = UdpStream::start(lab.host("neighbr"), lab.host("server10"), per_second);
-    change();
-    stream.finish()
-}
-
-/// Half of the highest rate tried that loses nothing for a second. The two cores that there may be
-/// hold the sender, the receiver, the worker and whatever else the machine does.
-fn half_of_loss_free(lab: &Lab) -> u32 {
-    let (mut rate, mut best) = (BEGIN_PER_SECOND, BEGIN_PER_SECOND);
-    'rates: while rate < 1_000_000 {
-        for _ in 0..2 {
-            let delivery = while_sending(lab, rate, || std::thread::sleep(Duration::from_secs(1)));
-            if delivery.is_whole() && delivery.rate() > 0.9 * f64::from(rate) {
-                best = rate;
-                rate += rate / 2;
-                continue 'rates;
-            }
-        }
-        break;
-    }
-    best / 2
-}
-
 /// Puts the two sets to work in turn, and sees now and then that the one that came is the one that
 /// works.
 fn swap_again_and_again(lab: &Lab, engine: &Engine<'_>, files: &[PathBuf; 2]) {
@@ -110,12 +83,14 @@ fn two_hundred_swaps_of_the_rules_lose_nothing() {
     let engine = Engine::start(&lab, &settings(&files[0]));
     assert!(traffic::fetches(lab.host("attacker"), SERVER), "{}", engine.log());
     assert!(is_ended(&lab, "alpha") && !is_ended(&lab, "beta"), "{}", engine.log());
+    let ends = (lab.host("neighbr"), lab.host("server10"));
     let mut tries = 0;
     let delivery = loop {
         tries += 1;
-        let rate = half_of_loss_free(&lab);
+        let rate = traffic::half_of_loss_free(ends, u32::MAX);
         let began = Instant::now();
-        let delivery = while_sending(&lab, rate, || swap_again_and_again(&lab, &engine, &files));
+        let delivery =
+            traffic::while_sending(ends, rate, || swap_again_and_again(&lab, &engine, &files));
         println!("try {tries}: {SWAPS} swaps at {rate} a second: {delivery:?}");
         assert_eq!(delivery.repeated, 0, "{delivery:?}");
         if delivery.is_whole() {
@@ -123,7 +98,7 @@ fn two_hundred_swaps_of_the_rules_lose_nothing() {
         }
         // The same without swaps: only a machine that keeps everything then shows a fault of ours.
         let time = began.elapsed();
-        let still = while_sending(&lab, rate, || std::thread::sleep(time));
+        let still = traffic::while_sending(ends, rate, || std::thread::sleep(time));
         assert!(
             tries < TRIES && !still.is_whole(),
             "{delivery:?}, and without swaps {still:?}\n{:#?}",

@@ -93,6 +93,28 @@ fn made_traffic_says_the_same_for_any_number_of_workers() {
 }
 
 #[test]
+fn made_traffic_says_the_same_for_any_number_of_host_shards() {
+    if requirement::engine() == Readiness::Skip {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let captures = [folder.path().join("made.pcap")];
+    capture_file::write(&captures[0], &traffic());
+    let said = |shards| {
+        let configuration = format!("{CONFIGURATION}[plugins]\nhost_shards = {shards}\n");
+        replay(&configuration, &["--workers", "2"], &captures)
+    };
+    let alone = said(1);
+    let blocks = alone.events.lines().filter(|line| line.contains(r#""event_type":"block""#));
+    assert!(blocks.count() > 0, "the scan blocks nobody: {}", alone.summary);
+    for shards in [2, 3, 7] {
+        let shared = said(shards);
+        assert_eq!(shared.events, alone.events, "{shards} shards");
+        assert_eq!(shared.blocks, alone.blocks, "{shards} shards");
+    }
+}
+
+#[test]
 fn captures_say_the_same_for_any_number_of_workers() {
     let Some(corpus) = requirement::corpus(&CAPTURES) else { return };
     if requirement::engine() == Readiness::Skip {

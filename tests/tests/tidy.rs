@@ -19,8 +19,8 @@ use tree::{SourceFile, source_files};
 
 /// Columns of a line of code, script or configuration.
 const LINE_WIDTH_MAX: usize = 100;
-/// Lines of a file; style.md asks for 150 to 400.
-const FILE_LINES_MAX: usize = 1000;
+/// Lines of a file. A ratchet: 150 to 400 are wanted, and this number only ever goes down.
+const FILE_LINES_MAX: usize = 600;
 /// Lines of a function, signature and closing brace included: one screen.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Functions longer than that, with their length. A ratchet: numbers here only ever go down.
