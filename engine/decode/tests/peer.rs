@@ -135,7 +135,7 @@ fn dns_lines(record: &DnsRecord) -> Vec<String> {
             .collect();
     }
     let rcode = message.header.rcode();
-    let rcode = rcode_name(rcode).map_or_else(|| rcode.to_string(), str::to_owned);
+    let rcode = rcode_name(rcode.into()).map_or_else(|| rcode.to_string(), str::to_owned);
     let mut lines = vec![format!("dns answer {id} {:x} {rcode}", message.header.flags)];
     let answers = message.answers.iter().filter(|answer| answer.rrtype != 41);
     lines.extend(answers.map(|a| format!("dns answer {id} {}", answer_line(a))));

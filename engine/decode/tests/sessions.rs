@@ -4,7 +4,7 @@
 
 mod captures;
 
-use captures::{Told, corpus, decode};
+use captures::{Told, corpus, decode, decode_cut};
 use portcullis_decode::{APP_EVENTS, Direction, Record};
 use portcullis_plugin_abi::{application, buffer_kind as kind};
 
@@ -133,4 +133,52 @@ fn dns_names_and_oddities() {
     assert!(!events(&told).contains(&"dns.z_flag_set"));
     let Some(told) = flows("dns/dns-corrupt-additionals/input.pcap") else { return };
     assert!(events(&told).contains(&"dns.invalid_additionals"), "{:?}", events(&told));
+}
+
+/// Whole conversations as they were recorded, through probing and what follows a STARTTLS.
+#[test]
+fn however_a_conversation_is_cut_it_says_the_same() {
+    let Some(corpus) = corpus() else {
+        println!("skipped: no corpus here; set PORTCULLIS_CORPUS to its folder");
+        return;
+    };
+    let (mut flows, mut records) = (0, 0);
+    for capture in [
+        "tls/tls-cert-issuer/tls.pcap",
+        "tls/tls-certs-alert/input.pcap",
+        "tls/tls-store-02/tls-client-auth.pcap",
+        "tls/tls-random/input.pcap",
+        "ssh-hassh-reassembled/input.pcap",
+        "bug-3616-smtp/input.pcap",
+        "smtp-rset/input.pcap",
+        "output-eve-ftp-data/input.pcap",
+        "smb-named-pipe-ascii/input.pcap",
+        "output-eve-smb-01/input.pcap",
+        "smb2-named-pipe-unicode/input.pcap",
+    ] {
+        let path = corpus.join("suricata-verify/tests").join(capture);
+        if !path.is_file() {
+            println!("skipped: no {} here", path.display());
+            continue;
+        }
+        let whole = decode(&path);
+        for step in [1, 2, 3, 7, 64, 500] {
+            let cut = decode_cut(&path, step);
+            assert_eq!(whole.len(), cut.len());
+            for (whole, cut) in whole.iter().zip(&cut) {
+                let context = format!("{capture}, {:?}, cut at {step}", whole.client);
+                assert_eq!(whole.application, cut.application, "{context}");
+                assert_eq!(whole.out.records, cut.out.records, "{context}");
+                assert_eq!(whole.out.anomalies, cut.out.anomalies, "{context}");
+                if whole.application != application::HTTP {
+                    assert_eq!(whole.out.messages, cut.out.messages, "{context}");
+                    assert_eq!(whole.out.pieces, cut.out.pieces, "{context}");
+                    assert_eq!(whole.out.bytes, cut.out.bytes, "{context}");
+                }
+            }
+        }
+        flows += whole.len();
+        records += whole.iter().map(|one| one.out.records.len()).sum::<usize>();
+    }
+    assert!(flows == 0 || records > 20, "{flows} flows have {records} records");
 }

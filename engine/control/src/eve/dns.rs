@@ -38,9 +38,9 @@ pub(super) fn dns(dns: &mut Object<'_>, record: &DnsRecord, number: usize) {
         dns.number("opcode", header.opcode());
         return;
     }
-    match rcode_name(header.rcode()) {
+    match rcode_name(message.rcode()) {
         Some(name) => dns.text("rcode", name),
-        None => dns.shown("rcode", header.rcode()),
+        None => dns.shown("rcode", message.rcode()),
     };
     answers(dns, "answers", &message.answers);
     if !message.answers.is_empty() {

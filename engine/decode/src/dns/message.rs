@@ -122,6 +122,14 @@ pub struct DnsMessage {
     pub edns: Option<Edns>,
 }
 
+impl DnsMessage {
+    /// How it went, of a response, with the high bits of OPT.
+    pub fn rcode(&self) -> u16 {
+        let high = self.edns.map_or(0, |edns| edns.extended_rcode);
+        u16::from(high) << 4 | u16::from(self.header.rcode())
+    }
+}
+
 /// Reads a message behind its header. `None` where the questions or answers are malformed.
 pub(super) fn read(bytes: &[u8], header: Header) -> Option<(DnsMessage, Oddities)> {
     let mut section = Section {
@@ -214,5 +222,27 @@ impl<'a> Section<'a> {
         rdata::read(&mut self.names, rrtype, start..self.at, &mut |data| {
             into.push(Answer { name: name.clone(), rrtype, class, ttl, data });
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edns_adds_to_the_response_code() {
+        let mut bytes = vec![0, 7, 0x84, 0x03, 0, 1, 0, 0, 0, 0, 0, 1];
+        bytes.extend_from_slice(b"\x01a\x00\x00\x01\x00\x01");
+        // The root, OPT, 4,096 bytes, one more than 16, version 0, DO, one option.
+        bytes.extend_from_slice(b"\x00\x00\x29\x10\x00\x01\x00\x80\x00\x00\x04\x00\x0a\x00\x00");
+        let header = Header::read(&bytes).expect("a header");
+        let (message, oddities) = read(&bytes, header).expect("a message");
+        assert_eq!((message.header.rcode(), message.rcode()), (3, 19));
+        let edns = Edns { udp_size: 4096, extended_rcode: 1, version: 0, flags: 0x8000 };
+        assert_eq!((message.edns, oddities), (Some(edns), Oddities::default()));
+        assert!(message.additionals.is_empty(), "OPT is none of the records");
+        let cut = bytes.len() - 3;
+        let (message, oddities) = read(&bytes[..cut], header).expect("a message");
+        assert_eq!((message.rcode(), oddities.additionals), (3, true));
     }
 }

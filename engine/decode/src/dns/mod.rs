@@ -275,7 +275,7 @@ fn pieces(message: &DnsMessage, direction: Direction, out: &mut Output) {
     }
     out.number(kind::DNS_OPCODE, 0, message.header.opcode().into(), new);
     if response {
-        out.number(kind::DNS_RCODE, 0, message.header.rcode().into(), new);
+        out.number(kind::DNS_RCODE, 0, message.rcode().into(), new);
         let asked = message.questions.iter().map(|question| question.name.as_slice());
         let sections = [&message.answers, &message.authorities, &message.additionals];
         let records = sections.into_iter().flatten();

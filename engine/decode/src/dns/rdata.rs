@@ -223,3 +223,82 @@ fn parameter(key: u16, value: &[u8], text: &mut Vec<u8>) -> Option<()> {
     text.extend_from_slice(&list.join(&b","[..]));
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What records of a type say whose data stand behind the name `h.example` at 0.
+    fn said(rrtype: u16, data: &[u8]) -> Option<Vec<Rdata>> {
+        const NAME: &[u8] = b"\x01h\x07example\x00";
+        let message = [NAME, data].concat();
+        let mut records = Vec::new();
+        let range = NAME.len()..message.len();
+        read(&mut Names::new(&message), rrtype, range, &mut |data| records.push(data))?;
+        Some(records)
+    }
+
+    /// Type, data, and what the journal prints; `None` for data that cannot be read.
+    const TEXTS: &[(u16, &[u8], Option<&[&str]>)] = &[
+        (types::A, &[192, 0, 2, 1], Some(&["192.0.2.1"])),
+        (
+            types::AAAA,
+            b"\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01",
+            Some(&["2001:0db8:0000:0000:0000:0000:0000:0001"]),
+        ),
+        (types::CNAME, b"\x01a\xc0\x02", Some(&["a.example"])),
+        (types::DNAME, b"\xc0\x00", Some(&["h.example"])),
+        (types::NS, b"\x02ns\xc0\x02", Some(&["ns.example"])),
+        (types::PTR, b"\x01b\x00", Some(&["b"])),
+        (types::MX, b"\x00\x0a\x02mx\xc0\x02", Some(&["mx.example"])),
+        (types::TXT, b"\x03one\x00\x03two", Some(&["one", "", "two"])),
+        (types::TXT, b"\x09short", None),
+        (types::NULL, b"any", Some(&["any"])),
+        (types::CAA, b"\x80\x05issueca.example", Some(&["128 issue \"ca.example\""])),
+        (
+            types::HTTPS,
+            b"\0\x01\x00\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb\0\x04\0\x04\xc0\0\x02\x01",
+            Some(&["1 . alpn=h2,h3 port=8443 ipv4hint=192.0.2.1"]),
+        ),
+        (types::SVCB, b"\0\x00\x01t\xc0\x02", Some(&["0 t.example."])),
+    ];
+
+    #[test]
+    fn each_type_says_what_its_bytes_say() {
+        for (rrtype, data, wanted) in TEXTS {
+            let told = said(*rrtype, data).map(|records| {
+                let text = |data: &Rdata| data.text().expect("a text");
+                records.iter().map(text).collect::<Vec<_>>()
+            });
+            let wanted = wanted.map(|all| all.iter().map(|t| t.as_bytes().to_vec()).collect());
+            assert_eq!(told, wanted, "type {rrtype}, {data:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_several_fields_have_all_of_them() {
+        let bytes =
+            b"\x02ns\xc0\x02\x05admin\xc0\x02\0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04\0\0\0\x05";
+        let soa = Soa {
+            mname: b"ns.example".to_vec(),
+            rname: b"admin.example".to_vec(),
+            serial: 1,
+            refresh: 2,
+            retry: 3,
+            expire: 4,
+            minimum: 5,
+        };
+        assert_eq!(said(types::SOA, bytes), Some(vec![Rdata::Soa(Box::new(soa))]));
+        assert_eq!(said(types::SOA, &bytes[..bytes.len() - 1]), None);
+        let srv = Rdata::Srv { priority: 1, weight: 2, port: 5060, name: b"sip.example".to_vec() };
+        assert_eq!(srv.name(), Some(&b"sip.example"[..]));
+        assert_eq!(said(types::SRV, b"\0\x01\0\x02\x13\xc4\x03sip\xc0\x02"), Some(vec![srv]));
+        let print = Rdata::Sshfp { algorithm: 4, fingerprint_type: 2, fingerprint: vec![0xab; 3] };
+        assert_eq!(said(types::SSHFP, b"\x04\x02\xab\xab\xab"), Some(vec![print]));
+        // What does not look like its type, and what has no meaning here, is kept as it is.
+        for (rrtype, data) in [(types::A, &b"abc"[..]), (999, b"any"), (types::SVCB, b"\0")] {
+            assert_eq!(said(rrtype, data), Some(vec![Rdata::Other(data.to_vec())]), "{rrtype}");
+        }
+        assert_eq!(said(types::A, b""), Some(vec![Rdata::Other(Vec::new())]));
+    }
+}

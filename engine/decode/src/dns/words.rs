@@ -89,9 +89,16 @@ pub fn type_name(number: u16) -> Option<&'static str> {
 }
 
 /// The word for a response code; `None` for one without: the journal prints its number.
-pub fn rcode_name(number: u8) -> Option<&'static str> {
-    RCODES.get(usize::from(number)).copied()
+pub fn rcode_name(number: u16) -> Option<&'static str> {
+    let known = |names: &[&'static str], first: u16| {
+        names.get(usize::from(number.checked_sub(first)?)).copied()
+    };
+    known(RCODES, 0).or_else(|| known(EXTENDED_RCODES, 16))
 }
+
+/// From 16 on: they take the bits that EDNS adds.
+const EXTENDED_RCODES: &[&str] =
+    &["BADVERS", "BADKEY", "BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE"];
 
 #[cfg(test)]
 mod tests {
@@ -105,5 +112,7 @@ mod tests {
             (Some("AAAA"), Some("HTTPS"), None)
         );
         assert_eq!((rcode_name(3), rcode_name(15)), (Some("NXDOMAIN"), None));
+        let extended = [16, 23, 24].map(rcode_name);
+        assert_eq!(extended, [Some("BADVERS"), Some("BADCOOKIE"), None]);
     }
 }

@@ -120,7 +120,7 @@ fn short_hash(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{alpn_ends, ja3_string, ja4, md5_hex};
+    use super::{alpn_ends, ja3_string, ja3s_string, ja4, md5_hex};
     use crate::tls::Hello;
 
     /// The example of FoxIO's description of JA4.
@@ -151,6 +151,59 @@ mod tests {
         assert_eq!(md5_hex(text.as_bytes()), "ada70206e40642a3e4461f35503241d5");
         let hello = Hello { version: 769, ciphers: vec![4, 5, 0x0a0a], ..Hello::default() };
         assert_eq!(ja3_string(&hello), "769,4-5,,,");
+    }
+
+    /// A vector with a length before it, of so many bytes.
+    fn vector(width: usize, bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(bytes.len()).expect("short").to_be_bytes();
+        [&length[4 - width..], bytes].concat()
+    }
+
+    fn words(values: &[u16]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_be_bytes()).collect()
+    }
+
+    fn extension(number: u16, bytes: &[u8]) -> Vec<u8> {
+        [&number.to_be_bytes()[..], &vector(2, bytes)].concat()
+    }
+
+    /// Whole hellos: what was hashed is what their bytes say, in the order of their bytes.
+    #[test]
+    fn ja3_and_ja3s_of_whole_hellos() {
+        let name = vector(2, &[&[0][..], &vector(2, b"example.com")].concat());
+        let extensions = [
+            extension(0, &name),
+            extension(10, &vector(2, &words(&[23, 24, 25]))),
+            extension(11, &vector(1, &[0])),
+        ];
+        let ciphers =
+            [47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4].map(u16::to_be_bytes);
+        let body = [
+            &[3, 1][..],
+            &[7; 32],
+            &vector(1, b""),
+            &vector(2, ciphers.as_flattened()),
+            &vector(1, &[0]),
+            &vector(2, &extensions.concat()),
+        ];
+        let hello = Hello::of_client(&body.concat()).expect("a hello");
+        let string = ja3_string(&hello);
+        assert_eq!(string, "769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0");
+        assert_eq!(md5_hex(string.as_bytes()), "ada70206e40642a3e4461f35503241d5");
+        let answers = [
+            extension(65281, &[0]),
+            extension(0, b""),
+            extension(11, &vector(1, &[0, 1, 2])),
+            extension(35, b""),
+            extension(5, b""),
+            extension(16, &vector(2, &vector(1, b"h2"))),
+        ];
+        let body =
+            [&[3, 1][..], &[9; 32], &vector(1, b""), &[0, 47, 0], &vector(2, &answers.concat())];
+        let hello = Hello::of_server(&body.concat()).expect("a hello");
+        let string = ja3s_string(&hello);
+        assert_eq!(string, "769,47,65281-0-11-35-5-16");
+        assert_eq!(md5_hex(string.as_bytes()), "836ce314215654b5b1f85f97c73e506f");
     }
 
     #[test]

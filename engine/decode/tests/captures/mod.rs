@@ -51,6 +51,11 @@ struct Flow {
 
 /// Decodes every flow of a capture.
 pub fn decode(path: &Path) -> Vec<Told> {
+    decode_cut(path, usize::MAX)
+}
+
+/// The same, streams told in parts of at most so many bytes.
+pub fn decode_cut(path: &Path, step: usize) -> Vec<Told> {
     let bytes = std::fs::read(path).expect("the capture can be read");
     let mut flows: Vec<Flow> = Vec::new();
     let mut index: HashMap<(End, End, u8), usize> = HashMap::new();
@@ -78,7 +83,7 @@ pub fn decode(path: &Path) -> Vec<Told> {
             index.insert(key, flows.len() - 1);
             flows.len() - 1
         });
-        flows[at].packet(&packet);
+        flows[at].packet(&packet, step);
     }
     flows
         .into_iter()
@@ -101,7 +106,7 @@ pub fn decode(path: &Path) -> Vec<Told> {
 }
 
 impl Flow {
-    fn packet(&mut self, packet: &Packet<'_>) {
+    fn packet(&mut self, packet: &Packet<'_>, step: usize) {
         let up = packet.source == self.client;
         let way = if up { Direction::ToServer } else { Direction::ToClient };
         let at = way as usize;
@@ -126,7 +131,9 @@ impl Flow {
             });
             let Some((from, skip)) = found else { break };
             let bytes = self.early[at].remove(&from).expect("it was found");
-            self.conversation.data(way, &bytes[skip..], &mut self.out);
+            for part in bytes[skip..].chunks(step) {
+                self.conversation.data(way, part, &mut self.out);
+            }
             self.next[at] = Some(next.wrapping_add(u32::try_from(bytes.len() - skip).unwrap_or(0)));
         }
     }
