@@ -180,20 +180,114 @@ pub fn event_name(number: u16) -> Option<&'static str> {
     ALL.get(at).map(|row| row.1)
 }
 
-/// The number of a name; case does not matter.
+/// Names that no decoder raises, in the order of their numbers: what they mean is not looked at
+/// (double decoding, LZMA, files of SMB, what is told of both directions' probing), or cannot be.
+/// Whoever asks for one must be told so.
+pub const UNRAISED: &[u16] = &[
+    app_event::APPLAYER_MISMATCH_PROTOCOL_BOTH_DIRECTIONS,
+    app_event::APPLAYER_WRONG_DIRECTION_FIRST_DATA,
+    app_event::APPLAYER_DETECT_PROTOCOL_ONLY_ONE_DIRECTION,
+    app_event::APPLAYER_PROTO_DETECTION_SKIPPED,
+    app_event::APPLAYER_NO_TLS_AFTER_STARTTLS,
+    app_event::APPLAYER_UNEXPECTED_PROTOCOL,
+    app_event::HTTP_UNKNOWN_ERROR,
+    app_event::HTTP_INVALID_TRANSFER_ENCODING_VALUE_IN_RESPONSE,
+    app_event::HTTP_INVALID_SERVER_PORT_IN_REQUEST,
+    app_event::HTTP_MULTIPART_GENERIC_ERROR,
+    app_event::HTTP_REQUEST_SERVER_PORT_TCP_PORT_MISMATCH,
+    app_event::HTTP_RESPONSE_MULTIPART_BYTERANGES,
+    app_event::HTTP_DOUBLE_ENCODED_URI,
+    app_event::HTTP_REQUEST_LINE_INVALID,
+    app_event::HTTP_LZMA_MEMLIMIT_REACHED,
+    app_event::HTTP_TOO_MANY_WARNINGS,
+    app_event::HTTP_FILE_NAME_TOO_LONG,
+    app_event::HTTP_FAILED_PROTOCOL_CHANGE,
+    app_event::HTTP_COMPRESSION_BOMB_LIMIT_REACHED,
+    app_event::TLS_INVALID_TLS_HEADER,
+    app_event::TLS_TOO_MANY_RECORDS_IN_PACKET,
+    app_event::TLS_CERTIFICATE_INVALID_VALIDITY,
+    app_event::SMTP_INVALID_PIPELINED_SEQUENCE,
+    app_event::SMTP_BDAT_CHUNK_LEN_EXCEEDED,
+    app_event::SMTP_MIME_PARSE_FAILED,
+    app_event::SMTP_MIME_MALFORMED_MSG,
+    app_event::SMTP_MIME_LONG_HEADER_NAME,
+    app_event::SMTP_MIME_LONG_LINE,
+    app_event::SMTP_MIME_LONG_ENC_LINE,
+    app_event::SMTP_UNPARSABLE_CONTENT,
+    app_event::SMTP_FAILED_PROTOCOL_CHANGE,
+    app_event::FTP_FILE_BEFORE_PORT,
+    app_event::FTP_FILE_WITHOUT_NAME,
+    app_event::SMB_INTERNAL_ERROR,
+    app_event::SMB_NEGOTIATE_MALFORMED_DIALECTS,
+    app_event::SMB_FILE_OVERLAP,
+    app_event::SMB_READ_REQUEST_TOO_LARGE,
+    app_event::SMB_READ_RESPONSE_TOO_LARGE,
+    app_event::SMB_WRITE_REQUEST_TOO_LARGE,
+    app_event::SMB_NEGOTIATE_MAX_READ_SIZE_TOO_LARGE,
+    app_event::SMB_NEGOTIATE_MAX_WRITE_SIZE_TOO_LARGE,
+    app_event::SMB_WRITE_QUEUE_SIZE_EXCEEDED,
+    app_event::SMB_WRITE_QUEUE_CNT_EXCEEDED,
+    app_event::SMB_READ_QUEUE_SIZE_EXCEEDED,
+    app_event::SMB_READ_QUEUE_CNT_EXCEEDED,
+    app_event::SMB_TOO_MANY_TRANSACTIONS,
+];
+
+/// The number of a name that may come; case does not matter.
 pub fn event_named(name: &str) -> Option<u16> {
-    ALL.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
+    let number = ALL.iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)?;
+    (!UNRAISED.contains(&number)).then_some(number)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ALL, event_name, event_named};
+    use super::{ALL, UNRAISED, event_name, event_named};
+    use std::path::Path;
 
     #[test]
     fn numbers_are_sorted_and_names_are_found() {
         assert!(ALL.windows(2).all(|pair| pair[0].0 < pair[1].0));
         for &(number, name) in ALL {
-            assert_eq!((event_name(number), event_named(name)), (Some(name), Some(number)));
+            let may_come = !UNRAISED.contains(&number);
+            assert_eq!(event_name(number), Some(name));
+            assert_eq!(event_named(name), may_come.then_some(number));
+        }
+    }
+
+    /// Where events can be raised: neither imports nor tests.
+    fn code(folder: &Path, out: &mut String) {
+        for entry in std::fs::read_dir(folder).expect("the sources are here") {
+            let path = entry.expect("the sources are here").path();
+            if path.is_dir() {
+                code(&path, out);
+                continue;
+            }
+            if path.ends_with("events.rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("the sources are text");
+            let (text, _) = text.split_once("#[cfg(test)]\nmod tests {").unwrap_or((&text, ""));
+            let mut imports = false;
+            for line in text.lines() {
+                imports |= line.trim_start().trim_start_matches("pub ").starts_with("use ");
+                if !imports {
+                    out.push_str(line);
+                    out.push('\n');
+                }
+                imports &= !line.ends_with(';');
+            }
+        }
+    }
+
+    #[test]
+    fn each_event_is_raised_somewhere_or_is_among_those_that_are_not() {
+        let mut text = String::new();
+        code(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words: std::collections::HashSet<&str> = text.split(|c| !is_word(c)).collect();
+        for &(number, name) in ALL {
+            let constant = name.to_ascii_uppercase().replace('.', "_");
+            let is_raised = words.contains(&*constant);
+            assert_eq!(is_raised, !UNRAISED.contains(&number), "{name}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub mod ssh;
 pub mod tls;
 
 pub use conversation::{Conversation, Direction, Interest, Stage, Transport};
-pub use events::{ALL as APP_EVENTS, app_event, event_name, event_named};
+pub use events::{ALL as APP_EVENTS, UNRAISED, app_event, event_name, event_named};
 #[doc(hidden)]
 pub use fuzz_sessions::{
     fuzz_dns_datagram, fuzz_dns_stream, fuzz_ftp, fuzz_probes, fuzz_smb, fuzz_smtp, fuzz_ssh,

@@ -445,8 +445,12 @@ impl Http {
             }
             match lines::chunk_line(line) {
                 ChunkLine::Bytes { length, extended } => {
-                    if extended && direction == Direction::ToServer {
-                        side.shown.event(HTTP_REQUEST_CHUNK_EXTENSION, out);
+                    if extended {
+                        let event = match direction {
+                            Direction::ToServer => HTTP_REQUEST_CHUNK_EXTENSION,
+                            Direction::ToClient => HTTP_RESPONSE_CHUNK_EXTENSION,
+                        };
+                        side.shown.event(event, out);
                     }
                     side.head.start(true);
                     side.state = if length == 0 { State::Trailer } else { State::Chunk(length) };

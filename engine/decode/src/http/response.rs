@@ -180,7 +180,7 @@ impl Http {
             return;
         }
         self.response_coding(out);
-        self.response_file(&limits);
+        self.response_file(&limits, out);
         if state == State::ChunkLine {
             self.response.skip = b"";
         }
@@ -233,7 +233,7 @@ impl Http {
     }
 
     /// The body is a file: its name is in Content-Disposition, else the path.
-    fn response_file(&mut self, limits: &crate::limits::Limits) {
+    fn response_file(&mut self, limits: &crate::limits::Limits, out: &mut Output) {
         let side = &mut self.response;
         let disposition = value(&side.fields, &side.shown.sheet, b"content-disposition");
         let named = disposition.and_then(|value| parameter(value, b"filename"));
@@ -242,6 +242,9 @@ impl Http {
         let path = self.answered().map(|open| open.path.clone());
         let side = &mut self.response;
         side.shown.start_body(Some(named.or(path).unwrap_or_default()), limits);
+        if range.as_ref().is_some_and(is_no_range) {
+            side.shown.event(HTTP_RANGE_INVALID, out);
+        }
         if let (Some(range), Some(file)) = (range, side.shown.body.file()) {
             file.range = range.start.zip(range.end);
         }
@@ -250,12 +253,20 @@ impl Http {
     /// There is no head: the body starts at once and is what the bytes are.
     pub(super) fn response_without_head(&mut self, out: &mut Output) {
         let limits = std::sync::Arc::clone(&self.limits);
-        self.response_file(&limits);
+        self.response_file(&limits, out);
         let side = &mut self.response;
         side.state = State::ToEnd;
         let raw = std::mem::take(&mut side.head.raw);
         side.body(&raw, &limits, out);
     }
+}
+
+/// It ends before it begins, or behind the whole.
+fn is_no_range(range: &ContentRange) -> bool {
+    let ContentRange { start: Some(start), end: Some(end), size, .. } = *range else {
+        return false;
+    };
+    start > end || size.is_some_and(|size| end >= size)
 }
 
 /// `bytes 0-99/200`.

@@ -155,6 +155,16 @@ fn trailers_count_as_headers() {
 
 /// An oddity, and a request and a response that have it.
 const ODDITIES: &[(&str, &str, &str)] = &[
+    (
+        "http.range_invalid",
+        "GET / HTTP/1.0\r\nA: b\r\n\r\n",
+        "HTTP/1.0 206 Part\r\nContent-Range: bytes 9-3/20\r\nContent-Length: 1\r\n\r\nx",
+    ),
+    (
+        "http.response_chunk_extension",
+        "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n",
+    ),
     ("http.missing_host_header", "GET / HTTP/1.1\r\n\r\n", ""),
     ("http.request_field_missing_colon", "GET / HTTP/1.0\r\nx\r\n\r\n", ""),
     ("http.request_header_invalid", "GET / HTTP/1.0\r\na b: c\r\n\r\n", ""),

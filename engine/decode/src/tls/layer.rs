@@ -23,8 +23,8 @@ pub(super) enum Signal<'a> {
     ChangeCipher,
     /// Encrypted data comes.
     Application,
-    /// A heartbeat; whether it says that it is longer than its record.
-    Heartbeat(Overflow),
+    /// A heartbeat.
+    Heartbeat(Heartbeat),
     /// An alert that is too short to be one.
     ShortAlert,
     /// What follows cannot be read.
@@ -36,6 +36,17 @@ pub(super) enum Signal<'a> {
 pub(super) enum Cut {
     Whole,
     Cut,
+}
+
+/// A heartbeat in the clear (RFC 6520).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Heartbeat {
+    /// 1 asks, 2 answers; `None` where not even that is there.
+    pub(super) kind: Option<u8>,
+    /// Bytes of its record.
+    pub(super) length: usize,
+    /// Whether it says that it is longer than its record.
+    pub(super) overflow: Overflow,
 }
 
 /// Whether a heartbeat's length lies.
@@ -167,7 +178,9 @@ impl Layer {
                     _ => usize::MAX,
                 };
                 let fits = claimed.saturating_add(3) <= length;
-                Some(Signal::Heartbeat(if fits { Overflow::Fits } else { Overflow::Overflows }))
+                let overflow = if fits { Overflow::Fits } else { Overflow::Overflows };
+                let kind = front.first().copied();
+                Some(Signal::Heartbeat(Heartbeat { kind, length, overflow }))
             }
             _ => None,
         }

@@ -19,7 +19,7 @@ use crate::output::{Fresh, Output, Record};
 use crate::reader::Reader;
 use crate::registry::{Decoder, Next, Probe};
 use crate::shelf::{Heading, Shelf};
-use layer::{Cut, Fault, Layer, Overflow, Signal};
+use layer::{Cut, Fault, Heartbeat, Layer, Overflow, Signal};
 use portcullis_plugin_abi::{application, buffer_kind as kind};
 use std::sync::Arc;
 
@@ -78,6 +78,8 @@ pub(crate) struct Tls {
     agreed: u16,
     /// As `tls.state` has it.
     state: u8,
+    /// Who sent the last heartbeat, and the bytes of its record.
+    asked: Option<(Direction, usize)>,
     ended: [bool; 2],
     finished: bool,
 }
@@ -100,6 +102,7 @@ impl Decoder for Tls {
             offered: false,
             agreed: 0,
             state: 0,
+            asked: None,
             ended: [false; 2],
             finished: false,
         }
@@ -176,12 +179,8 @@ impl Tls {
                 };
                 if newest { After::GoOn } else { After::Encrypted }
             }
-            Signal::Heartbeat(overflow) => {
-                self.event(direction, app_event::TLS_HEARTBEAT_MESSAGE, out);
-                if overflow == Overflow::Overflows {
-                    self.event(direction, app_event::TLS_OVERFLOW_HEARTBEAT_MESSAGE, out);
-                }
-                self.show(direction, Stage::Progress, out);
+            Signal::Heartbeat(heartbeat) => {
+                self.heartbeat(direction, heartbeat, out);
                 After::GoOn
             }
             Signal::ShortAlert => {
@@ -199,6 +198,29 @@ impl Tls {
                 After::Stop
             }
         }
+    }
+
+    /// An answer that is longer than what was asked has more in it than was sent: Heartbleed
+    /// (CVE-2014-0160).
+    fn heartbeat(&mut self, direction: Direction, heartbeat: Heartbeat, out: &mut Output) {
+        let Heartbeat { kind, length, overflow } = heartbeat;
+        let leaks = match self.asked.take() {
+            Some((way, asked)) if way != direction => length > asked,
+            _ => {
+                self.asked = Some((direction, length));
+                false
+            }
+        };
+        let rows = [
+            (true, app_event::TLS_HEARTBEAT_MESSAGE),
+            (!matches!(kind, Some(1 | 2)), app_event::TLS_INVALID_HEARTBEAT_MESSAGE),
+            (overflow == Overflow::Overflows, app_event::TLS_OVERFLOW_HEARTBEAT_MESSAGE),
+            (leaks, app_event::TLS_DATALEAK_HEARTBEAT_MISMATCH),
+        ];
+        for (_, event) in rows.into_iter().filter(|row| row.0) {
+            self.event(direction, event, out);
+        }
+        self.show(direction, Stage::Progress, out);
     }
 
     fn event(&mut self, direction: Direction, event: u16, out: &mut Output) {
@@ -443,5 +465,39 @@ fn chain_pieces(chain: &Chain, shelf: &mut Shelf) {
     shelf.put_number(kind::TLS_CERT_NOT_AFTER, u64::try_from(first.not_after).unwrap_or(0));
     for name in &first.names {
         shelf.put(kind::TLS_SUBJECTALTNAME, name.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::event_name;
+
+    fn events(runs: &[(Direction, &[u8])]) -> Vec<&'static str> {
+        let mut tls = Tls::start(Transport::Tcp, 443, &Arc::default());
+        let mut out = Output::default();
+        for (way, bytes) in runs {
+            let _ = tls.data(*way, bytes, &mut out);
+        }
+        let names = out.anomalies.iter().filter_map(|(number, _)| event_name(*number));
+        names.filter(|name| *name != "tls.heartbeat_message").collect()
+    }
+
+    #[test]
+    fn a_heartbeat_that_answers_more_than_was_asked_leaks() {
+        let (up, down) = (Direction::ToServer, Direction::ToClient);
+        // A request for 16 KiB that carries nothing, and what a server that believes it answers.
+        let lie = [24, 3, 2, 0, 3, 1, 0x40, 0];
+        let leak = [&[24, 3, 2, 0x01, 0x00, 2, 0x00, 0x40][..], &[b'k'; 253]].concat();
+        let found = events(&[(up, &lie), (down, &leak)]);
+        assert_eq!(found, ["tls.overflow_heartbeat_message", "tls.dataleak_heartbeat_mismatch"]);
+        let honest = [&[24, 3, 2, 0, 23, 1, 0, 4][..], b"ping", &[0; 16]].concat();
+        let answer = [&[24, 3, 2, 0, 23, 2, 0, 4][..], b"ping", &[0; 16]].concat();
+        assert!(events(&[(up, &honest), (down, &answer)]).is_empty());
+        // The client may be the one that leaks; and what is asked twice is asked last.
+        assert!(events(&[(up, &honest), (up, &honest), (down, &answer)]).is_empty());
+        let found = events(&[(down, &honest), (up, &leak)]);
+        assert_eq!(found, ["tls.dataleak_heartbeat_mismatch"]);
+        assert_eq!(events(&[(up, &[24, 3, 2, 0, 3, 9, 0, 0])]), ["tls.invalid_heartbeat_message"]);
     }
 }
