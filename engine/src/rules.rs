@@ -7,10 +7,10 @@ use crate::cli::{
 };
 use anyhow::{Context, Result, anyhow, bail};
 use portcullis_control::config::{self, Config};
-use portcullis_control::rules::{Made, Rules, make, read};
+use portcullis_control::rules::{Made, Rules, make};
 use portcullis_plugin_abi::PartyKind;
 use portcullis_rules_db::compile::Unmatchable;
-use portcullis_rules_db::{CheckReport, RefusalKind, Refused, Vars, policy, report};
+use portcullis_rules_db::{CheckReport, RefusalKind, Refused, Vars, policy};
 use portcullis_rules_form::{RuleInfo, RuleSet, VERSION};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -71,8 +71,7 @@ fn asked_rules(cli: &Cli, texts: &RulesTexts) -> Result<config::Rules> {
 }
 
 fn check(cli: &Cli, asked: &RulesCheck, out: &mut impl Write) -> Result<()> {
-    let (set, _) = read(&asked_rules(cli, &asked.texts)?)?;
-    let found = report(&set);
+    let found = make(&asked_rules(cli, &asked.texts)?)?.report;
     match cli.output {
         Output::Json => {
             serde_json::to_writer_pretty(&mut *out, &found)?;
@@ -115,6 +114,10 @@ fn kind_word(kind: RefusalKind) -> &'static str {
     }
 }
 
+/// Of the table that has a row for each file.
+const FILE_COLUMNS: [&str; 7] =
+    ["FILE", "TOTAL", "LOADED", "UNMATCHABLE", "REFUSED", "NOT REQUIRED", "COMMENTED"];
+
 fn report_text(found: &CheckReport) -> String {
     let mut text = String::new();
     for row in &found.refused {
@@ -128,15 +131,24 @@ fn report_text(found: &CheckReport) -> String {
         let (reason, remedy) = (printable(&row.reason), printable(&row.remedy));
         let _ = writeln!(text, "{}: {reason}; {remedy}", kind_word(row.kind));
     }
-    if !found.refused.is_empty() {
+    for row in &found.unmatchable {
+        let _ = writeln!(text, "{}: unmatchable: {}", row.rule, printable(&row.asks));
+    }
+    if !found.refused.is_empty() || !found.unmatchable.is_empty() {
         text.push('\n');
     }
     if found.files.len() > 1 {
-        let mut table =
-            Table::new(&["FILE", "TOTAL", "LOADED", "REFUSED", "NOT REQUIRED", "COMMENTED"]);
+        let mut table = Table::new(&FILE_COLUMNS);
         let common = common_folder(found);
         for file in &found.files {
-            let counts = [file.total, file.loaded, file.refused, file.not_required, file.commented];
+            let counts = [
+                file.total,
+                file.loaded,
+                file.unmatchable,
+                file.refused,
+                file.not_required,
+                file.commented,
+            ];
             let counts = counts.iter().map(ToString::to_string);
             table.row([file.file[common..].to_owned()].into_iter().chain(counts));
         }
@@ -158,6 +170,13 @@ fn sums_text(found: &CheckReport) -> String {
     let of = |kind| wrong(found).filter(|r| r.kind == kind).count();
     let (invalid, unsupported) = (of(RefusalKind::Invalid), of(RefusalKind::Unsupported));
     let mut text = format!("total         {}\nloaded        {}\n", found.total, found.loaded);
+    if !found.unmatchable.is_empty() {
+        let _ = writeln!(
+            text,
+            "unmatchable   {} (they ask for what is never there, or is not carried out)",
+            found.unmatchable_rules()
+        );
+    }
     let _ = writeln!(
         text,
         "refused       {} ({invalid} invalid, {unsupported} unsupported)",
@@ -405,6 +424,30 @@ mod tests {
 
     use super::*;
     use clap::Parser;
+
+    #[test]
+    fn what_can_never_match_is_told_and_does_not_count_as_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("a.rules");
+        let rules = r#"alert http any any -> any any (http.uri; content:"/"; sid:1;)
+alert http any any -> any any (app-layer-event:http.double_encoded_uri; sid:2;)
+alert http any any -> any any (http.uri; content:"/"; tag:session,3,packets; sid:3;)
+alert http any any -> any any (http.uri; content:"/"; dsize:>4; sid:5;)
+alert http any any -> any any (http.uri; dataset:set,seen,type string,save a.list; sid:6;)
+"#;
+        std::fs::write(&text, rules).unwrap();
+        let (done, told) = run(&format!("rules check -o json {}", text.display()));
+        done.unwrap();
+        let report: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!((&report["total"], &report["loaded"]), (&json!(5), &json!(1)), "{told}");
+        assert_eq!(report["files"][0]["unmatchable"], json!(4), "{told}");
+        let rows = report["unmatchable"].as_array().unwrap();
+        let rows: Vec<_> = rows.iter().map(|row| row["rule"].as_str().unwrap()).collect();
+        assert_eq!(rows, ["1:2:0", "1:3:0", "1:5:0", "1:6:0"]);
+        let (_, told) = run(&format!("rules check {}", text.display()));
+        assert!(told.contains("loaded        1\nunmatchable   4 "), "{told}");
+        assert!(told.contains("1:2:0: unmatchable: the event `http.double_encoded_uri`"), "{told}");
+    }
 
     const TEXT: &str = "\
 alert http any any -> $HOME_NET $MY_PORTS (msg:\"one\"; http.uri; content:\"/evil\"; \

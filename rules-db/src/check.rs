@@ -1,13 +1,15 @@
 //! What `rules check` answers: how much of the given files loads, and why the rest does not.
 
 use crate::ast::{Condition, Effect, Rule};
+use crate::compile::Unmatchable;
 use crate::reading::Reading;
 use crate::refusal::RefusalKind;
 use crate::ruleset::{FileCount, KeywordCount, RuleSet};
 use crate::vars::Vars;
 use portcullis_plugin_abi::buffer_kind;
+use portcullis_types::RuleId;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// One rule that does not load.
@@ -31,7 +33,17 @@ pub struct Refused {
     pub remedy: String,
 }
 
-/// The answer. `total` = `loaded` + `not_required` + rows of `refused` of the other kinds.
+/// One rule that was taken, and is not counted as loaded.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NotCarriedOut {
+    /// Generator, number and revision.
+    pub rule: String,
+    /// What it asks for that never holds here, or is not carried out.
+    pub asks: String,
+}
+
+/// The answer. `total` = `loaded` + `not_required` + rows of `refused` of the other kinds + rules
+/// of `unmatchable`.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct CheckReport {
     /// Rules that are not commented out.
@@ -42,6 +54,9 @@ pub struct CheckReport {
     pub not_required: usize,
     /// Rules that are commented out.
     pub commented: usize,
+    /// Rules that can never match, or an effect of which is not carried out: none of them counts as
+    /// loaded. A rule is there as often as it asks for such things.
+    pub unmatchable: Vec<NotCarriedOut>,
     /// What does not load, in the order of the files.
     pub refused: Vec<Refused>,
     /// Per file.
@@ -79,10 +94,36 @@ pub fn report(set: &RuleSet) -> CheckReport {
         loaded: set.rules.len(),
         not_required: set.files.iter().map(|f| f.not_required).sum(),
         commented: set.files.iter().map(|f| f.commented).sum(),
+        unmatchable: Vec::new(),
         refused: refused.collect(),
         files: set.files.clone(),
         keywords: set.keywords.clone(),
         unreachable_tls13: set.rules.iter().filter(|rule| needs_certificate(rule)).count(),
+    }
+}
+
+impl CheckReport {
+    /// With what the compiler could not put to work: those rules do not count as loaded.
+    #[must_use]
+    pub fn without(mut self, set: &RuleSet, rows: &[Unmatchable]) -> CheckReport {
+        let ids: BTreeSet<RuleId> = rows.iter().map(|row| row.id).collect();
+        for rule in set.rules.iter().filter(|rule| ids.contains(&rule.id)) {
+            self.loaded -= 1;
+            let file = self.files.iter_mut().find(|file| *file.file == *rule.place.file);
+            if let Some(file) = file {
+                file.loaded -= 1;
+                file.unmatchable += 1;
+            }
+        }
+        let told =
+            |row: &Unmatchable| NotCarriedOut { rule: row.id.to_string(), asks: row.asks.clone() };
+        self.unmatchable = rows.iter().map(told).collect();
+        self
+    }
+
+    /// How many rules [`CheckReport::unmatchable`] names.
+    pub fn unmatchable_rules(&self) -> usize {
+        self.unmatchable.iter().map(|row| &row.rule).collect::<BTreeSet<_>>().len()
     }
 }
 

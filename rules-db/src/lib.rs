@@ -33,7 +33,7 @@ mod shared;
 mod thresholds;
 mod vars;
 
-pub use check::{CheckReport, Refused, check, check_with, report};
+pub use check::{CheckReport, NotCarriedOut, Refused, check, check_with, report};
 pub use config::{LineFault, ReferenceSystems};
 pub use events::{application_events, decode_events, stream_events};
 pub use keywords::supported_keywords;

@@ -94,6 +94,8 @@ pub struct FileCount {
     pub total: usize,
     /// Of these: taken.
     pub loaded: usize,
+    /// Of these: taken, but they can never match, or an effect is not carried out.
+    pub unmatchable: usize,
     /// Of these: refused.
     pub refused: usize,
     /// Of these: left out because their `requires` is not met.

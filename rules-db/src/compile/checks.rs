@@ -2,7 +2,7 @@
 //! What can only be asked of a buffer becomes a part.
 
 use super::steps::{comparison, negated};
-use super::{Compiler, info};
+use super::{Compiler, info, kinds};
 use crate::ast::{
     self, BitChange, BitsMode, CertEnd, Condition, Effect, FlowintAsk, FlowintChange,
     FlowintOperator, FlowintValue, IpOption, Polarity, ReputationSide, ReputationTest, Rule,
@@ -267,6 +267,22 @@ impl Compiler<'_> {
         })
     }
 
+    /// What only a packet has is never there where a rule is tried on something else.
+    pub(super) fn packets_own(&mut self, rule: &Rule, body: &Body) {
+        let needs = body.head.needs;
+        if needs & needs::PACKET != 0 && needs & needs::TRANSACTION == 0 {
+            return;
+        }
+        let is_asked = body.checks.iter().any(|check| match check {
+            Check::Number { field, .. } | Check::Bits { field, .. } => is_of_packet(*field),
+            _ => false,
+        });
+        let header = |part: &Part| kinds::is_header(part.kind) && !kinds::is_address(part.kind);
+        if is_asked || body.parts.iter().any(header) {
+            self.cannot(rule, "a packet's own field or header, beside what no packet has");
+        }
+    }
+
     pub(super) fn effects(&mut self, rule: &Rule, body: &mut Body) {
         for effect in &rule.effects {
             match self.effect(effect) {
@@ -354,6 +370,29 @@ impl Compiler<'_> {
             set: self.builder.address_set(ranges.as_deref()),
         }
     }
+}
+
+/// Whether it is known of single packets only.
+fn is_of_packet(field: Field) -> bool {
+    matches!(
+        field,
+        Field::PayloadSize
+            | Field::Ttl
+            | Field::Tos
+            | Field::IpId
+            | Field::FragmentBits
+            | Field::FragmentOffset
+            | Field::Sequence
+            | Field::Acknowledgement
+            | Field::Window
+            | Field::SegmentSize
+            | Field::IcmpType
+            | Field::IcmpCode
+            | Field::IcmpId
+            | Field::IcmpSequence
+            | Field::IcmpMtu
+            | Field::IpOptions
+    )
 }
 
 /// Conditions that are a number of the packet or the flow.

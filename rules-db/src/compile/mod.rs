@@ -145,6 +145,7 @@ impl Compiler<'_> {
         self.conditions(rule, &mut body);
         self.buffers(rule, &mut body);
         self.effects(rule, &mut body);
+        self.packets_own(rule, &body);
         let chosen = pattern::choose(rule);
         if let Some(chosen) = &chosen {
             body.head.fast_part = u16::try_from(chosen.buffer).unwrap_or(u16::MAX);
