@@ -207,6 +207,12 @@ impl<'a> Findings<'a> {
         Match::of(self.host.regex_match(id, handle.0, from))
     }
 
+    /// The same in bytes of the detector's own, e.g. a buffer that it has decoded. Capability
+    /// `regex`.
+    pub fn regex_bytes(&mut self, id: u32, bytes: &[u8], from: u32) -> Match {
+        Match::of(self.host.regex_bytes(id, bytes, from))
+    }
+
     /// Copies bytes of a section that the plugin is given, from `offset` on; answers how many, at
     /// most `to.len()`, or a negative [`crate::code`]. Capability `section`.
     pub fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32 {

@@ -34,6 +34,9 @@ impl Host<'_> {
     pub(crate) fn regex_match(&mut self, id: u32, handle: u32, from: u32) -> i64 {
         self.0.regex_match(id, handle, from)
     }
+    pub(crate) fn regex_bytes(&mut self, id: u32, bytes: &[u8], from: u32) -> i64 {
+        self.0.regex_bytes(id, bytes, from)
+    }
     pub(crate) fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32 {
         self.0.section_read(name, offset, to)
     }
@@ -64,6 +67,7 @@ mod imports {
         pub(super) fn profile(gid: u32, sid: u32, pattern: u32, found: u32) -> i32;
         pub(super) fn random() -> u64;
         pub(super) fn regex_match(id: u32, handle: u32, from: u32) -> i64;
+        pub(super) fn regex_bytes(id: u32, at: *const u8, len: usize, from: u32) -> i64;
         pub(super) fn section_read(
             name: *const u8,
             name_len: usize,
@@ -108,6 +112,10 @@ impl Host<'_> {
     pub(crate) fn regex_match(&mut self, id: u32, handle: u32, from: u32) -> i64 {
         // SAFETY: plain values.
         unsafe { imports::regex_match(id, handle, from) }
+    }
+    pub(crate) fn regex_bytes(&mut self, id: u32, bytes: &[u8], from: u32) -> i64 {
+        // SAFETY: the host reads the bytes during the call and keeps nothing.
+        unsafe { imports::regex_bytes(id, bytes.as_ptr(), bytes.len(), from) }
     }
     pub(crate) fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32 {
         let (at, len) = (to.as_mut_ptr(), to.len());

@@ -267,7 +267,8 @@ pub fn make(config: &config::Rules) -> Result<Made, RulesError> {
     let (rules, policy) = read(config)?;
     let Compiled { bytes, unmatchable, .. } =
         compile(&rules, &vocabulary(), &policy).map_err(|_| RulesError::TooLarge)?;
-    Ok(Made { report: portcullis_rules_db::report(&rules), unmatchable, bytes })
+    let report = portcullis_rules_db::report(&rules).without(&rules, &unmatchable);
+    Ok(Made { report, unmatchable, bytes })
 }
 
 /// Reads what the configuration names as text.
@@ -380,10 +381,19 @@ pub fn anomaly_names() -> Vec<String> {
 /// The regexes of one plugin.
 pub struct Bank {
     regexes: Regexes,
-    /// By the plugin's number, with whether what comes before the start is hidden (PCRE's `R` in
-    /// rules); `None` for one that does not compile.
-    ids: Vec<Option<(u32, bool)>>,
+    /// By the plugin's number; `None` for one that does not compile.
+    ids: Vec<Option<Numbered>>,
     steps: u64,
+}
+
+/// One of a bank's regexes.
+#[derive(Clone, Copy)]
+struct Numbered {
+    id: u32,
+    /// What comes before the start is hidden (`R` in rules).
+    is_relative: bool,
+    /// The place of its first group is wanted, not that of the whole match (`C`).
+    tells_group: bool,
 }
 
 /// Bytes that one search may read.
@@ -398,7 +408,8 @@ impl Bank {
             .iter()
             .map(|r| {
                 let id = regexes.add(&r.pattern, Flags::of_letters(&r.flags)).ok()?;
-                Some((id, r.flags.contains('R')))
+                let has = |flag| r.flags.contains(flag);
+                Some(Numbered { id, is_relative: has('R'), tells_group: has('C') })
             })
             .collect();
         Bank { regexes, ids, steps: REGEX_STEPS }
@@ -407,13 +418,17 @@ impl Bank {
 
 impl RegexBank for Bank {
     fn find(&self, id: u32, haystack: &[u8], from: usize) -> RegexAnswer {
-        let Some((id, is_relative)) = self.ids.get(id as usize).copied().flatten() else {
+        let Some(regex) = self.ids.get(id as usize).copied().flatten() else {
             return RegexAnswer::Unknown;
         };
-        let (base, from) = if is_relative { (from, 0) } else { (0, from) };
+        let (base, from) = if regex.is_relative { (from, 0) } else { (0, from) };
         let Some(haystack) = haystack.get(base..) else { return RegexAnswer::No };
         let number = |n: usize| u32::try_from(base + n).unwrap_or(u32::MAX);
-        match self.regexes.find(id, haystack, from, self.steps) {
+        let answer = match regex.tells_group {
+            true => self.regexes.group(regex.id, (haystack, from), self.steps),
+            false => self.regexes.find(regex.id, haystack, from, self.steps),
+        };
+        match answer {
             Answer::Found { start, end } => {
                 RegexAnswer::Found { start: number(start), end: number(end) }
             }

@@ -108,6 +108,7 @@ pub(crate) fn link(linker: &mut Linker<GuestSide>, call: Call) -> wasmtime::Resu
         Call::Fuel => linker.func_wrap(MODULE, name, reading::fuel),
         Call::PatternSet => linker.func_wrap(MODULE, name, reading::pattern_set),
         Call::RegexMatch => linker.func_wrap(MODULE, name, reading::regex_match),
+        Call::RegexBytes => linker.func_wrap(MODULE, name, reading::regex_bytes),
         Call::SectionRead => linker.func_wrap(MODULE, name, reading::section_read),
     }
     .map(|_| ())

@@ -157,21 +157,16 @@ impl GuestSide {
         let Some(haystack) = self.shelf.by_handle(handle) else {
             return i64::from(code::NOT_FOUND);
         };
-        let Some(bank) = self.plugin.reading.regexes() else {
-            return i64::from(code::UNSUPPORTED);
-        };
-        if from as usize > haystack.len() {
-            return i64::from(code::OUT_OF_RANGE);
-        }
-        i64::from(match bank.find(id, haystack, from as usize) {
-            RegexAnswer::Found { start, end } => return matched(start, end),
-            RegexAnswer::No => code::NO_MATCH,
-            RegexAnswer::Unknown => code::NOT_FOUND,
-            RegexAnswer::GaveUp => {
-                self.given_up = self.given_up.saturating_add(1);
-                code::GAVE_UP
-            }
-        })
+        let answer = found(&self.plugin, id, haystack, from);
+        self.given_up = self.given_up.saturating_add(u64::from(answer == GAVE_UP));
+        answer
+    }
+
+    /// The same in bytes of the guest's.
+    pub(crate) fn regex_bytes(&mut self, id: u32, haystack: &[u8], from: u32) -> i64 {
+        let answer = found(&self.plugin, id, haystack, from);
+        self.given_up = self.given_up.saturating_add(u64::from(answer == GAVE_UP));
+        answer
     }
 
     /// What was spent since the last mark; `before` and `left` are the fuel at the call's begin and
@@ -191,6 +186,24 @@ impl GuestSide {
             return code::TOO_LATE;
         }
         self.plugin.reading.give(&self.plugin.manifest, rows)
+    }
+}
+
+const GAVE_UP: i64 = code::GAVE_UP as i64;
+
+/// What a regex of the plugin says of these bytes.
+fn found(plugin: &Plugin, id: u32, haystack: &[u8], from: u32) -> i64 {
+    let Some(bank) = plugin.reading.regexes() else {
+        return i64::from(code::UNSUPPORTED);
+    };
+    if from as usize > haystack.len() {
+        return i64::from(code::OUT_OF_RANGE);
+    }
+    match bank.find(id, haystack, from as usize) {
+        RegexAnswer::Found { start, end } => matched(start, end),
+        RegexAnswer::No => i64::from(code::NO_MATCH),
+        RegexAnswer::Unknown => i64::from(code::NOT_FOUND),
+        RegexAnswer::GaveUp => GAVE_UP,
     }
 }
 

@@ -194,6 +194,15 @@ impl Detector for Reader {
             assert_eq!(after, Match::No);
             assert_eq!(out.regex_match(1, (&body).into(), 0), Match::GaveUp);
             assert_eq!(out.regex_match(9, (&body).into(), 0), Match::Refused(code::NOT_FOUND));
+            // The same bytes as the guest's own.
+            let mut own = vec![0; body.whole_len as usize];
+            out.buffer_read((&body).into(), 0, &mut own);
+            for (id, from) in [(0, 0), (0, 1), (0, body.whole_len), (1, 0), (9, 0)] {
+                let by_handle = out.regex_match(id, (&body).into(), from);
+                assert_eq!(out.regex_bytes(id, &own, from), by_handle, "{id} from {from}");
+            }
+            let behind = out.regex_bytes(0, &own, body.whole_len + 1);
+            assert_eq!(behind, Match::Refused(code::OUT_OF_RANGE));
         }
         let uri = out.buffer_get(event.transaction(), buffer_kind::HTTP_URI, 0);
         said += &format!(" uri{}", uri.is_some());
@@ -256,7 +265,7 @@ fn whole_buffers_hits_regexes_and_sections_are_read() {
     let (findings, _) = run(&mut host);
     assert_eq!(texts(&findings), [format!("HEAD http.uri:2/2:4 uritrue old{}", code::NOT_FOUND)]);
     let (_, counters) = host.counters().next().unwrap();
-    assert_eq!((counters.regexes_given_up, counters.buffers_cut), (1, 0));
+    assert_eq!((counters.regexes_given_up, counters.buffers_cut), (3, 0));
 }
 
 #[test]
@@ -453,6 +462,7 @@ const IMPORTS: &str = r#"
   (import "portcullis_1" "buffer_get" (func $get (param i32 i32 i32 i32) (result i32)))
   (import "portcullis_1" "buffer_read" (func $read (param i32 i32 i32 i32) (result i32)))
   (import "portcullis_1" "regex_match" (func $regex (param i32 i32 i32) (result i64)))
+  (import "portcullis_1" "regex_bytes" (func $own (param i32 i32 i32 i32) (result i64)))
   (import "portcullis_1" "section_read" (func $section (param i32 i32 i32 i32 i32) (result i32)))
   (import "portcullis_1" "pattern_set" (func $patterns (param i32 i32) (result i32)))
   (import "portcullis_1" "fuel" (func $fuel (result i64)))"#;
@@ -509,6 +519,11 @@ fn wrong_questions_are_answered_by_a_code() {
         (format!("(call $regex (i32.const 1) {h} (i32.const 0))"), -9),
         (format!("(call $regex (i32.const -1) {h} (i32.const 0))"), -2),
         ("(call $regex (i32.const 0) (i32.const 77) (i32.const 0))".into(), -2),
+        (regex_bytes(0, 2048, 5, 0), -8),
+        (regex_bytes(0, 2048, 5, 6), -3),
+        (regex_bytes(0, -2, 4, 0), -3),
+        (regex_bytes(1, 2048, 5, 0), -9),
+        (regex_bytes(-1, 2048, 5, 0), -2),
         (i32(&section_read(2048, 5, 6, 4096, 99)), 2),
         (i32(&section_read(2048, 5, 8, 4096, 99)), 0),
         (i32(&section_read(2048, 5, 9, 4096, 1)), -3),
@@ -527,6 +542,10 @@ fn wrong_questions_are_answered_by_a_code() {
     }
 }
 
+fn regex_bytes(id: i32, at: i32, len: i32, from: i32) -> String {
+    format!("(call $own (i32.const {id}) (i32.const {at}) (i32.const {len}) (i32.const {from}))")
+}
+
 fn section_read(name: i32, name_len: i32, offset: i32, to: i32, len: i32) -> String {
     format!(
         "(call $section (i32.const {name}) (i32.const {name_len}) (i32.const {offset}) \
@@ -541,6 +560,11 @@ fn what_costs_more_than_the_budget_costs_one_event() {
         hostile("(i64.extend_i32_s (call $patterns (i32.const 0) (i32.const 524288)))", "-5");
     assert_eq!(findings.len(), 3);
     assert!(matches!(faults[..], [Fault { kind: FaultKind::Fuel, flow: Some((2, 1)), .. }]));
+    // And so a quarter of a mebibyte to be looked through, wherever it is said to lie.
+    for at in [0, -1] {
+        let (findings, faults) = hostile(&regex_bytes(0, at, 1 << 18, 0), "-8");
+        assert_eq!((findings.len(), faults.len()), (3, 1), "{at}");
+    }
     let again = "(loop $x (br_if $x (i64.ne (call $regex (i32.const 0) (global.get $h) \
                  (i32.const 0)) (i64.const -99)))) (i64.const 0)";
     let (findings, faults) = hostile(&format!("(block (result i64) {again})"), "0");

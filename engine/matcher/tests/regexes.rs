@@ -225,6 +225,20 @@ fn expressions(text: &str) -> Vec<(String, String)> {
 }
 
 #[test]
+fn the_first_group_can_be_asked_for_alone() {
+    let mut regexes = Regexes::new(RegexLimits::default());
+    let mut of = |pattern: &str, haystack: &[u8]| {
+        let id = regexes.add(pattern, Flags::default()).expect(pattern);
+        regexes.group(id, (haystack, 0), STEPS)
+    };
+    let found = |start, end| Answer::Found { start, end };
+    assert_eq!(of(r"[a-z]+\s+(.*)\s+H", b"get /a b H"), found(4, 8));
+    assert_eq!(of(r"(?<=x)(b+)", b"xxbb"), found(2, 4), "the backtracking engine");
+    assert_eq!(of("a(b)?", b"ac"), Answer::No);
+    assert_eq!(of("a(b)", b"xx"), Answer::No);
+}
+
+#[test]
 fn expressions_of_real_rules_compile() {
     let Some(folder) = rules_folder() else {
         println!("skipped: no folder shared/rules above this crate");

@@ -303,6 +303,14 @@ fn handle_of(handle: u32) -> Handle {
     })
 }
 
+fn found(answer: Match) -> Found {
+    match answer {
+        Match::Found { start, end } => Found::At(start, end),
+        Match::No => Found::No,
+        Match::GaveUp | Match::Refused(_) => Found::Unknown,
+    }
+}
+
 fn filled(answer: i32, wanted: usize) -> Option<()> {
     (usize::try_from(answer).ok()? == wanted).then_some(())
 }
@@ -329,16 +337,11 @@ impl World for Asking<'_, '_> {
     }
 
     fn regex(&mut self, id: u32, handle: u32, from: u32) -> Found {
-        match self.out.regex_match(id, handle_of(handle), from) {
-            Match::Found { start, end } => Found::At(start, end),
-            Match::No => Found::No,
-            Match::GaveUp | Match::Refused(_) => Found::Unknown,
-        }
+        found(self.out.regex_match(id, handle_of(handle), from))
     }
 
-    fn regex_in(&mut self, _id: u32, _bytes: &[u8], _from: u32) -> Found {
-        // The host matches its own buffers only.
-        Found::Unknown
+    fn regex_in(&mut self, id: u32, bytes: &[u8], from: u32) -> Found {
+        found(self.out.regex_bytes(id, bytes, from))
     }
 
     fn count(&mut self, table: u32, key: &[u8], window_ms: u32) -> Option<u32> {

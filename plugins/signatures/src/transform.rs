@@ -44,7 +44,8 @@ pub(crate) fn apply(
             Found::At(from, to) => {
                 bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?.to_vec()
             }
-            Found::No => Vec::new(),
+            // As in Suricata 7: what it does not match stays as it is.
+            Found::No => bytes.to_vec(),
             Found::Unknown => return None,
         },
     })

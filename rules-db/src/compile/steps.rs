@@ -223,6 +223,12 @@ impl Compiler<'_> {
             },
             BufferTest::Size(t) => Step::Length(comparison(&t.size)),
             BufferTest::Dataset(d) => {
+                let changes =
+                    matches!(d.operation, DatasetOperation::Set | DatasetOperation::Unset);
+                let is_saved = self.rules.datasets.get(d.set).is_some_and(|s| s.save.is_some());
+                if changes && is_saved {
+                    self.cannot(rule, "`dataset` with `save` or `state`: no file is written");
+                }
                 Step::Dataset { set: self.data_set(d.set), operation: operation(d.operation) }
             }
             BufferTest::Datarep(d) => self.datarep(d),
@@ -261,7 +267,8 @@ impl Compiler<'_> {
             T::ToMd5 => Transform::Md5,
             T::ToSha1 => Transform::Sha1,
             T::ToSha256 => Transform::Sha256,
-            T::Pcre { pattern } => Transform::Regex(self.builder.regex(pattern, "")),
+            // What it has captured is what remains.
+            T::Pcre { pattern } => Transform::Regex(self.builder.regex(pattern, "C")),
             T::UrlDecode => Transform::UrlDecode,
             T::Xor { key } => Transform::Xor(key.to_vec()),
             T::ToLowercase => Transform::ToLowercase,

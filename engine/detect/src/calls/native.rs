@@ -86,6 +86,13 @@ impl NativeHost for NativeCalls<'_> {
         }
     }
 
+    fn regex_bytes(&mut self, id: u32, bytes: &[u8], from: u32) -> i64 {
+        match self.0.refusal(Call::RegexBytes, 0, 0) {
+            Some(code) => i64::from(code),
+            None => self.0.regex_bytes(id, bytes, from),
+        }
+    }
+
     fn section_read(&mut self, name: &str, offset: u32, to: &mut [u8]) -> i32 {
         match self.0.refusal(Call::SectionRead, name.len(), KEY_MAX) {
             Some(code) => code,

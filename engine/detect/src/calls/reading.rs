@@ -91,6 +91,20 @@ pub(super) fn regex_match(
     Ok(caller.data_mut().regex_match(id, handle, from))
 }
 
+pub(super) fn regex_bytes(
+    mut caller: Caller<'_, GuestSide>,
+    id: u32,
+    at: u32,
+    len: u32,
+    from: u32,
+) -> wasmtime::Result<i64> {
+    charge(&mut caller, Call::RegexBytes, len.saturating_sub(from) as usize)?;
+    Ok(match bytes(&mut caller, at, len as usize) {
+        Some((haystack, side)) => side.regex_bytes(id, haystack, from),
+        None => i64::from(code::OUT_OF_RANGE),
+    })
+}
+
 pub(super) fn pattern_set(mut caller: Caller<'_, GuestSide>, at: u32, len: u32) -> Answer {
     charge(&mut caller, Call::PatternSet, len as usize)?;
     Ok(match bytes(&mut caller, at, len as usize) {

@@ -280,6 +280,20 @@ impl Regexes {
         }
     }
 
+    /// As [`Regexes::find`], but the place told is that of the first group; there is none where it
+    /// took no part.
+    #[must_use]
+    pub fn group(&self, id: u32, (haystack, from): (&[u8], usize), steps: u64) -> Answer {
+        let mut places = Vec::new();
+        match (self.captures(id, (haystack, from), steps, &mut places), places.get(1)) {
+            (Answer::Found { .. }, Some(Some(place))) => {
+                Answer::Found { start: place.start, end: place.end }
+            }
+            (Answer::Found { .. }, _) => Answer::No,
+            (answer, _) => answer,
+        }
+    }
+
     fn ready(
         &self,
         id: u32,
