@@ -164,3 +164,33 @@ fn addresses_are_buffers_of_packets_and_of_transactions() {
         assert_eq!(sources(&said, sid), [wanted.to_string()], "{sid}: {}", said.events);
     }
 }
+
+#[test]
+fn regular_expressions_see_what_was_decoded() {
+    let Some(desk) = Desk::new() else { return };
+    let rule = |what: &str, sid: u32| {
+        format!("alert http any any -> any any (msg:\"regex\"; http.uri; {what}; sid:{sid};)\n")
+    };
+    let decoded = "content:\"L-\"; base64_decode:offset 0,relative; base64_data;";
+    let capture = desk.folder.path().join("asked.pcap");
+    let lines = made_traffic::fetch(CLIENT, SERVER, 40_000, "/Ev%69L-d2hvYW1pIDc3");
+    capture_file::write(&capture, &lines);
+    let rules = [
+        rule("to_lowercase; content:\"evil\"; pcre:\"/^.evil-[a-z0-9]+$/\"", 9_006_001),
+        rule("to_lowercase; content:\"evil\"; pcre:\"/evil-[A-Z]/\"", 9_006_002),
+        rule("to_lowercase; content:\"evil\"; pcre:!\"/evil-[A-Z]/\"", 9_006_003),
+        rule("pcrexform:\"L-(.*)$\"; content:\"d2hvYW1pIDc3\"; startswith; endswith", 9_006_004),
+        rule("pcrexform:\"(L)-\"; content:\"d2\"", 9_006_005),
+        rule(&format!("{decoded} pcre:\"/^who.mi \\d+$/\""), 9_006_006),
+        rule(&format!("{decoded} pcre:\"/whoami [a-z]/\""), 9_006_007),
+    ];
+    let file = desk.file("regex.rules", &rules.concat());
+    let said = replay("", &["--rules", &file], &[capture]);
+    let mut found: Vec<u64> = said
+        .events_of("alert")
+        .iter()
+        .filter_map(|alert| alert["alert"]["signature_id"].as_u64())
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, [9_006_001, 9_006_003, 9_006_004, 9_006_006], "{}", said.events);
+}

@@ -4,7 +4,7 @@
 use portcullis_matcher as matcher;
 use portcullis_rules_db::compile::{Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
-use portcullis_rules_db::{Reading, Vars};
+use portcullis_rules_db::{Reading, ThresholdConfig, Vars};
 use portcullis_rules_form::{Field, RuleSet};
 use signatures::evaluate::{Evaluator, Finding, Passed};
 use signatures::world::{BitChange, Facts, Found, Occasion, Piece, Way, World};
@@ -16,6 +16,7 @@ pub(crate) struct Street {
     pub(crate) set: Vec<u8>,
     regexes: matcher::Regexes,
     relative: Vec<bool>,
+    grouped: Vec<bool>,
     counts: HashMap<(u32, Vec<u8>), (u64, u32)>,
     bits: HashSet<(u32, Vec<u8>)>,
     slots: HashMap<u64, Vec<u8>>,
@@ -104,7 +105,22 @@ pub(crate) fn transaction(application: u16, way: Way) -> Event {
 
 impl Street {
     pub(crate) fn new(rules: &str) -> Street {
-        let rules = Reading::new(&Vars::default()).texts(&[("case.rules", rules.as_bytes())]);
+        Street::with_thresholds(rules, "")
+    }
+
+    /// With the lines of a `threshold.config`.
+    pub(crate) fn with_thresholds(rules: &str, lines: &str) -> Street {
+        let vars = Vars::default();
+        let mut thresholds = ThresholdConfig::default();
+        let faults = thresholds.read(lines.as_bytes(), &vars);
+        assert!(faults.is_empty(), "{faults:?}");
+        let rules = Reading::new(&vars)
+            .thresholds(thresholds)
+            .data_files(&|_, name| match name {
+                "scores.list" => Ok(b"L2dvb2Q=,10\nL2JhZA==,90\n".to_vec()),
+                _ => Err("there is none".to_owned()),
+            })
+            .texts(&[("case.rules", rules.as_bytes())]);
         assert!(rules.refused.is_empty(), "{}", rules.refused[0]);
         let app_event = |name: &str| portcullis_decode::event_named(name);
         let anomaly = |name: &str| vec![name.to_owned()];
@@ -115,17 +131,19 @@ impl Street {
 
     pub(crate) fn of(set: Vec<u8>) -> Street {
         let mut regexes = matcher::Regexes::new(matcher::RegexLimits::default());
-        let mut relative = Vec::new();
+        let (mut relative, mut grouped) = (Vec::new(), Vec::new());
         let form = RuleSet::open(&set).expect("whole");
         for regex in form.regexes() {
             let flags = matcher::Flags::of_letters(regex.flags);
             regexes.add(regex.pattern, flags).expect(regex.pattern);
             relative.push(regex.flags.contains('R'));
+            grouped.push(regex.flags.contains('C'));
         }
         Street {
             set,
             regexes,
             relative,
+            grouped,
             counts: HashMap::new(),
             bits: HashSet::new(),
             slots: HashMap::new(),
@@ -204,7 +222,12 @@ impl Street {
         let relative = self.relative.get(id as usize).copied().unwrap_or(false);
         let base = if relative { from as usize } else { 0 };
         let Some(subject) = bytes.get(base..) else { return Found::No };
-        match self.regexes.find(id, subject, from as usize - base, 1 << 20) {
+        let from = from as usize - base;
+        let answer = match self.grouped.get(id as usize) {
+            Some(true) => self.regexes.group(id, (subject, from), 1 << 20),
+            _ => self.regexes.find(id, subject, from, 1 << 20),
+        };
+        match answer {
             matcher::Answer::Found { start, end } => {
                 let place = |n: usize| u32::try_from(n + base).expect("small");
                 Found::At(place(start), place(end))
