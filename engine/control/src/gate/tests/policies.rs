@@ -105,14 +105,16 @@ fn a_reload_takes_policy_and_names_what_takes_a_restart() {
     lab.add("192.0.2.1", &[10]);
     let file = lab.dir.path().join("p.toml");
     let write = |more: &str| {
-        let base = config_text(lab.dir.path(), "");
+        // Its [events] has one key more: a section stands once in a file.
+        let base = config_text(lab.dir.path(), "")
+            .replace("[events]\n", "[events]\nfile_hashes = [\"md5\"]\n");
         std::fs::write(&file, format!("{base}{more}")).unwrap();
     };
     write(
         "[blocks]\nmax = 7\nprotect_sessions = false\n[attacks]\naction = \"terminate\"\n\
            [[exclusion]]\nrow = \"192.0.2.1 do-not-block\"\n\
            [rules]\nfiles = [\"/nowhere.rules\"]\n[streams]\ndepth = \"1MiB\"\nmax = 4096\n\
-           [decode]\nbody = \"2MiB\"\n[events]\nfile_hashes = [\"md5\"]\n",
+           [decode]\nbody = \"2MiB\"\n",
     );
     let reply = lab.handle.reload(&peer()).unwrap();
     for taken in ["[attacks]", "[streams]"] {
