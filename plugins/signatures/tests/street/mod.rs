@@ -2,6 +2,7 @@
 //! without a sandbox.
 
 use portcullis_matcher as matcher;
+use portcullis_plugin_sdk::{application, buffer_kind};
 use portcullis_rules_db::compile::{Vocabulary, compile};
 use portcullis_rules_db::policy::Policy;
 use portcullis_rules_db::{Reading, ThresholdConfig, Vars};
@@ -290,4 +291,19 @@ impl World for Street {
     fn slot(&mut self) -> &mut [u8] {
         self.slots.entry(self.flow).or_insert_with(|| vec![0; 256])
     }
+}
+
+/// Rules, events; which sids each event tells.
+pub(crate) fn told(rules: &str, events: &[Event]) -> Vec<Vec<u32>> {
+    let mut street = Street::new(rules);
+    let names = ["ipv4.trunc_pkt", "stream.odd"];
+    let mut evaluator = street.evaluator(&names);
+    events.iter().map(|e| street.judge(&mut evaluator, e).iter().map(|f| f.sid).collect()).collect()
+}
+
+/// A request for an address, of a transaction.
+pub(crate) fn get(uri: &str, number: u32) -> Event {
+    transaction(application::HTTP, Way::ToServer)
+        .with(buffer_kind::HTTP_URI, uri)
+        .change(|f| f.transaction = number)
 }
