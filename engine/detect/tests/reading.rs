@@ -592,7 +592,7 @@ fn hits_without_their_buffer_are_told_all_the_same() {
         .map(|n| OfferedHit { plugin: ID, buffer: 0, pattern: n % 2, end: 1 })
         .collect();
     let uri = [shown(buffer_kind::HTTP_URI, 1, b"/login")];
-    [&hits[..2], &hits].map(|hits| offer(&mut host, (1, 0), &uri, hits));
+    [&hits[..2], &hits].iter().for_each(|hits| offer(&mut host, (1, 0), &uri, hits));
     let (findings, _) = run(&mut host);
     assert_eq!(texts(&findings)[0], "[(0, true), (1, true)] 0");
     let (_, counters) = host.counters().next().unwrap();

@@ -1,5 +1,5 @@
-//! How often malformations of frames without a flow are told: what has a flow is told once per flow;
-//! what has none would be told for each frame, and a flood of nonsense would fill the disk.
+//! How often malformations of frames without a flow are told: what has a flow is told once per
+//! flow; what has none would be told for each frame, and a flood of nonsense would fill the disk.
 //!
 //! ```text
 //!   hash(segment's place, source, reason) ─► one of 256 counts, each of one second

@@ -1,4 +1,5 @@
-//! The checks of a `test.yaml` that count alerts or records of protocols, as the suite's own runner reads them.
+//! The checks of a `test.yaml` that count alerts or records of protocols, as the suite's own runner
+//! reads them.
 //!
 //! Must never know: where events come from.
 

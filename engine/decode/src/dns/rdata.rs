@@ -239,7 +239,9 @@ mod tests {
     }
 
     /// Type, data, and what the journal prints; `None` for data that cannot be read.
-    const TEXTS: &[(u16, &[u8], Option<&[&str]>)] = &[
+    type Text = (u16, &'static [u8], Option<&'static [&'static str]>);
+
+    const TEXTS: &[Text] = &[
         (types::A, &[192, 0, 2, 1], Some(&["192.0.2.1"])),
         (
             types::AAAA,
